@@ -1,0 +1,179 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// smallest is what an empty file is answered with.
+const smallest = `links:
+  - name: dbg
+    a: /tmp/windows-debugger
+    b: /tmp/windows-debuggee`
+
+// readDocument parses the YAML, holds its tree against fileEntry, and returns its values.
+// What is wrong goes into found, together with the place of every key.
+func readDocument(text []byte, found *findings) map[string]any {
+	switch {
+	case len(text) > maxSize:
+		found.add("", "the file is larger than %d MiB; this is not a file of links", maxSize>>20)
+		return nil
+	case bytes.IndexByte(text, 0) >= 0:
+		found.add("", "the file contains NUL bytes; it must be plain text")
+		return nil
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	var doc, second yaml.Node
+	err := decoder.Decode(&doc)
+	switch {
+	case errors.Is(err, io.EOF), err == nil && isEmpty(&doc):
+		found.add("", "the file is empty; the smallest useful one is\n%s", smallest)
+		return nil
+	case err != nil:
+		found.syntax(err)
+		return nil
+	}
+	if err := decoder.Decode(&second); err == nil {
+		found.at(&second, "", "a second document starts here; write all links into one")
+		return nil
+	} else if !errors.Is(err, io.EOF) {
+		found.syntax(err)
+		return nil
+	}
+	found.hold(&doc, reflect.TypeFor[fileEntry](), "")
+	if len(found.faults) > 0 {
+		return nil
+	}
+	var values map[string]any
+	if err := doc.Decode(&values); err != nil {
+		found.syntax(err)
+	}
+	return values
+}
+
+func isEmpty(doc *yaml.Node) bool {
+	return len(doc.Content) == 0 || doc.Content[0].ShortTag() == "!!null"
+}
+
+// hold compares node with the type that the value of key must have, and notes its place.
+func (f *findings) hold(node *yaml.Node, want reflect.Type, key string) {
+	f.place(key, node)
+	node = resolve(node)
+	if want.Kind() == reflect.Pointer {
+		want = want.Elem()
+	}
+	isText := node.Kind == yaml.ScalarNode && node.ShortTag() == "!!str"
+	if _, short := shortForms()[want]; short && isText {
+		return
+	}
+	switch {
+	case want.Kind() == reflect.Struct && node.Kind == yaml.MappingNode:
+		f.holdKeys(node, want, key)
+	case want.Kind() == reflect.Slice && node.Kind == yaml.SequenceNode:
+		for i, value := range node.Content {
+			f.hold(value, want.Elem(), fmt.Sprintf("%s[%d]", key, i))
+		}
+	case want.Kind() == reflect.String && isText:
+	default:
+		f.add(key, "%s, but must be %s", describe(node), expected(want))
+	}
+}
+
+// holdKeys compares the keys of a mapping, and of those that are merged into it by "<<", with the fields of a struct.
+func (f *findings) holdKeys(mapping *yaml.Node, want reflect.Type, parent string) {
+	fields := map[string]reflect.Type{}
+	var names []string
+	for i := range want.NumField() {
+		name := want.Field(i).Tag.Get("mapstructure")
+		fields[name] = want.Field(i).Type
+		names = append(names, name)
+	}
+	first := map[string]int{}
+	for pair := range slices.Chunk(mapping.Content, 2) {
+		name, value := pair[0], pair[1]
+		if name.ShortTag() == "!!merge" {
+			f.holdMerged(resolve(value), want, parent)
+			continue
+		}
+		key := strings.TrimPrefix(parent+"."+name.Value, ".")
+		field, known := fields[name.Value]
+		switch {
+		case !known:
+			f.at(name, key, "unknown key; known here: %s", strings.Join(names, ", "))
+		case first[name.Value] > 0:
+			f.at(name, key, "the key is there twice, first in line %d", first[name.Value])
+		default:
+			first[name.Value] = name.Line
+			f.hold(value, field, key)
+		}
+	}
+}
+
+// holdMerged holds what "<<" merges: a mapping, or a list of them.
+func (f *findings) holdMerged(merged *yaml.Node, want reflect.Type, parent string) {
+	switch {
+	case f.merging[merged]:
+		f.at(merged, parent, "the mapping merges itself")
+	case merged.Kind == yaml.MappingNode:
+		f.merging[merged] = true
+		f.holdKeys(merged, want, parent)
+		delete(f.merging, merged)
+	case merged.Kind == yaml.SequenceNode:
+		f.merging[merged] = true
+		for _, one := range merged.Content {
+			f.holdMerged(resolve(one), want, parent)
+		}
+		delete(f.merging, merged)
+	}
+}
+
+// resolve returns the value that a document or an alias stands for.
+func resolve(node *yaml.Node) *yaml.Node {
+	switch node.Kind {
+	case yaml.DocumentNode:
+		return node.Content[0]
+	case yaml.AliasNode:
+		return node.Alias
+	default:
+		return node
+	}
+}
+
+func describe(node *yaml.Node) string {
+	switch {
+	case node.Kind == yaml.MappingNode:
+		return "is a mapping"
+	case node.Kind == yaml.SequenceNode:
+		return "is a list"
+	case node.ShortTag() == "!!null":
+		return "has no value"
+	case node.ShortTag() == "!!str":
+		return fmt.Sprintf("is the text %q", node.Value)
+	default:
+		return fmt.Sprintf("is %s (%s)", node.Value, strings.TrimLeft(node.ShortTag(), "!"))
+	}
+}
+
+func expected(want reflect.Type) string {
+	switch want {
+	case reflect.TypeFor[endEntry]():
+		return "the path of a socket, or {listen: PATH}"
+	case reflect.TypeFor[stringList]():
+		return "a text, or a list of them"
+	}
+	switch want.Kind() {
+	case reflect.Struct:
+		return "a mapping of keys to values"
+	case reflect.Slice:
+		return "a list (each entry starts with “- ”; [] is an empty one)"
+	default:
+		return "a text (put it in quotes)"
+	}
+}

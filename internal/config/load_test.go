@@ -1,0 +1,247 @@
+package config_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"serialhub/internal/config"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// write puts text into a file of links, in a folder of its own.
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "links.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+const twoLinks = `links:
+  - name: dbg
+    a: /run/dbg-a
+    b: /run/dbg-b
+  - name: Console.1
+    a: {listen: unix:@console}
+    b:
+      listen: console.sock
+`
+
+func TestLoad(t *testing.T) {
+	path := write(t, twoLinks)
+	c, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := fmt.Sprintf("%s %v %v %v %s", c.Path, c.API.Listen, c.Log.Level, c.Links, c.Log.Format)
+	want := fmt.Sprintf("%s [127.0.0.1:7373] INFO [{dbg {unix:/run/dbg-a} {unix:/run/dbg-b}} {Console.1 {unix:@console} {unix:%s/console.sock}}] text",
+		path, filepath.Dir(path))
+	if got != want {
+		t.Errorf("Load gave\n%s, want\n%s", got, want)
+	}
+}
+
+func TestLoadValues(t *testing.T) {
+	tests := []struct {
+		name, text string
+		want       func(*config.Config) bool
+	}{
+		{"no links", "links: []", func(c *config.Config) bool { return len(c.Links) == 0 }},
+		{"an API elsewhere", "api: {listen: '[::1]:80'}\nlinks: []", func(c *config.Config) bool {
+			return c.API.Listen[0] == config.APIAddress{Network: "tcp", Address: "[::1]:80"}
+		}},
+		{"an API on several addresses", "api: {listen: [localhost:0, unix:/run/hub.sock]}\nlinks: []", func(c *config.Config) bool {
+			return len(c.API.Listen) == 2 && c.API.Listen[1].String() == "unix:/run/hub.sock"
+		}},
+		{"no API", "api: {listen: none}\nlinks: []", func(c *config.Config) bool { return len(c.API.Listen) == 0 }},
+		{"log", "log: {level: debug, format: json}\nlinks: []", func(c *config.Config) bool {
+			return c.Log == config.Log{Level: slog.LevelDebug, Format: "json"}
+		}},
+		{"anchors and merges", "links:\n- &x {name: one, a: /1, b: /2}\n- {<<: *x, name: two, a: /3, b: /4}", func(c *config.Config) bool {
+			return c.Links[1].Name == "two" && c.Links[1].B.Listen.Path() == "/4"
+		}},
+		{"the longest name", "links: [{name: " + strings.Repeat("x", 63) + ", a: /1, b: /2}]", func(c *config.Config) bool { return len(c.Links[0].Name) == 63 }},
+		{"a byte order mark", "\ufefflinks: []", func(c *config.Config) bool { return len(c.Links) == 0 }},
+		{"Windows line ends", "links:\r\n- name: x\r\n  a: /1\r\n  b: /2\r\n", func(c *config.Config) bool { return c.Links[0].B.Listen.Path() == "/2" }},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c, err := config.Load(write(t, test.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !test.want(c) {
+				t.Errorf("Load gave %+v", c)
+			}
+		})
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	link := func(keys string) string { return "links:\n  - " + strings.ReplaceAll(keys, "\n", "\n    ") }
+	good := "name: x\na: /1\nb: /2"
+	tests := []struct {
+		name, text string
+		says       []string // one for each fault, as line:column: key: message
+	}{
+		{"empty", "", []string{"the file is empty"}},
+		{"only comments", "# nothing\n", []string{"the file is empty"}},
+		{"only a null", "~", []string{"the file is empty"}},
+		{"text", "hello", []string{"1:1: is the text"}},
+		{"a list", "- links", []string{"1:1: is a list, but must be a mapping"}},
+		{"not YAML", "links: [", []string{":1:"}},
+		{"a tab", "links:\n\t- name: x", []string{"2:1: "}},
+		{"two documents", "links: []\n---\nlinks: []", []string{"2:1: a second document"}},
+		{"NUL bytes", "links: []\x00", []string{"NUL"}},
+		{"too large", "#" + strings.Repeat("x", 16<<20), []string{"larger than 16 MiB"}},
+		{"a mapping that merges itself", "links: [&x {<<: *x, name: x, a: /1, b: /2}]", []string{"1:9: links[0]: the mapping merges itself"}},
+		{"an unknown anchor", "links: *x", []string{"unknown anchor"}},
+		{"no links", "log: {}", []string{"1:1: links: the key is missing"}},
+		{"links without a value", "links:", []string{"1:7: links: has no value, but must be a list"}},
+		{"unknown keys", "lonks: []\nfoo:\nlinks: []", []string{"1:1: lonks: unknown key; known here: api, log, links", "2:1: foo: unknown key"}},
+		{"an unknown key of a link", link(good + "\nc: /3"), []string{"5:5: links[0].c: unknown key; known here: name, a, b"}},
+		{"an unknown key of an end", link("name: x\na: {listen: /1, mod: 1}\nb: /2"), []string{"3:21: links[0].a.mod: unknown key"}},
+		{"a key twice", link(good + "\na: /3"), []string{"5:5: links[0].a: the key is there twice, first in line 3"}},
+		{"a key in capitals", link("Name: x\na: /1\nb: /2"), []string{"2:5: links[0].Name: unknown key"}},
+		{"no name", link("a: /1\nb: /2"), []string{"2:5: links[0].name: a link needs a name"}},
+		{"a number as a name", link("name: 5\na: /1\nb: /2"), []string{"2:11: links[0].name: is 5 (int), but must be a text (put it in quotes)"}},
+		{"a name with a slash", link("name: x/y\na: /1\nb: /2"), []string{`links[0].name: "x/y" is not a name`}},
+		{"a name that starts with a dot", link("name: .x\na: /1\nb: /2"), []string{"is not a name"}},
+		{"a name that is too long", link("name: " + strings.Repeat("x", 64) + "\na: /1\nb: /2"), []string{"1 to 63"}},
+		{"a name with a line feed", link("name: \"x\\n\"\na: /1\nb: /2"), []string{"is not a name"}},
+		{"a name twice", link(good) + "\n  - {name: x, a: /3, b: /4}", []string{`5:12: links[1].name: "x" is already the name of links[0]`}},
+		{"no end", link("name: x\na: /1"), []string{"2:5: links[0].b: the end is missing"}},
+		{"an end without a value", link("name: x\na:\nb: /2"), []string{"links[0].a: has no value, but must be the path of a socket"}},
+		{"an empty end", link("name: x\na: ''\nb: {}"), []string{"links[0].a: the end is missing", "links[0].b: the end is missing"}},
+		{"a list as an end", link("name: x\na: [/1]\nb: /2"), []string{"links[0].a: is a list, but must be the path of a socket"}},
+		{"an address twice in a link", link("name: x\na: /1\nb: unix:///1"), []string{"4:8: links[0].b: unix:/1 is already the address of links[0].a"}},
+		{"an address of another link", link(good) + "\n  - {name: y, a: /3, b: /1}", []string{"links[1].b: unix:/1 is already the address of links[0].a"}},
+		{"the API's address", "api: {listen: unix:/1}\n" + link(good), []string{"links[0].a: unix:/1 is already the address of api.listen"}},
+		{"a path that is too long", link("name: x\na: /" + strings.Repeat("x", 107) + "\nb: /2"), []string{"3:8: links[0].a: "}},
+		{"another kind of address", link("name: x\na: udp:x:1\nb: /2"), []string{`"udp" is not a kind of address`}},
+		{"a wrong level", "log: {level: loud}\nlinks: []", []string{`1:14: log.level: "loud" is none of debug, info, warn, error`}},
+		{"a wrong format", "log: {format: xml}\nlinks: []", []string{`log.format: "xml" is neither text nor json`}},
+		{"an open API", "api: {listen: 0.0.0.0:7373}\nlinks: []", []string{"not a loopback address"}},
+		{"an API without a port", "api: {listen: localhost}\nlinks: []", []string{"is not host:port"}},
+		{"an API with a wrong port", "api: {listen: 'localhost:http'}\nlinks: []", []string{"the port must be a number"}},
+		{"an abstract API", "api: {listen: 'unix:@x'}\nlinks: []", []string{"no file mode"}},
+		{"all at once", "log: {level: loud}\n" + link("name: '-'\na: udp:x\nb: /") + "\n  - name: '-'", []string{"1:14: ", "3:11: ", "4:8: ", "5:8: ", "6:11: ", "6:5: links[1].a", "6:5: links[1].b"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			path := write(t, test.text)
+			_, err := config.Load(path)
+			var faults *config.Faults
+			if !errors.As(err, &faults) {
+				t.Fatalf("Load gave %v, want *config.Faults", err)
+			}
+			if len(faults.List) != len(test.says) {
+				t.Errorf("%d faults, want %d", len(faults.List), len(test.says))
+			}
+			for _, says := range test.says {
+				if !strings.Contains(err.Error(), says) {
+					t.Errorf("Load says\n%v\nwhich does not contain %q", err, says)
+				}
+			}
+		})
+	}
+}
+
+func TestBombOfAliasesIsRefused(t *testing.T) {
+	var faults *config.Faults
+	if _, err := config.Load(write(t, bomb())); !errors.As(err, &faults) {
+		t.Errorf("Load gave %v", err)
+	}
+}
+
+// bomb is a file of a few hundred bytes that means 10^9 values.
+func bomb() string {
+	text := "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
+	for c := 'b'; c < 'j'; c++ {
+		text += fmt.Sprintf("%c: &%c [%s*%c]\n", c, c, strings.Repeat(fmt.Sprintf("*%c,", c-1), 9), c-1)
+	}
+	return text + "links: *i\n"
+}
+
+func TestLoadOfNoFile(t *testing.T) {
+	if _, err := config.Load(filepath.Join(t.TempDir(), "links.yaml")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing file gave %v", err)
+	}
+	if _, err := config.Load(t.TempDir()); err == nil || !strings.Contains(err.Error(), "is a directory") {
+		t.Errorf("a folder gave %v", err)
+	}
+}
+
+func TestEnvironmentOverrides(t *testing.T) {
+	t.Setenv("SERIALHUB_API_LISTEN", "127.0.0.1:1")
+	t.Setenv("SERIALHUB_LOG_LEVEL", "warn")
+	c, err := config.Load(write(t, "log: {level: debug}\nlinks: []"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.API.Listen[0].Address != "127.0.0.1:1" || c.Log.Level != slog.LevelWarn {
+		t.Errorf("Load gave %+v", c)
+	}
+	t.Setenv("SERIALHUB_LOG_LEVEL", "loud")
+	if _, err := config.Load(write(t, "links: []")); err == nil || !strings.Contains(err.Error(), "log.level") {
+		t.Errorf("a wrong environment gave %v", err)
+	}
+}
+
+// TestShippedFiles loads every file of links in the repository.
+func TestShippedFiles(t *testing.T) {
+	files, err := filepath.Glob("../../configs/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files: %v", err)
+	}
+	for _, file := range files {
+		if _, err := config.Load(file); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	for _, text := range []string{
+		twoLinks, "", "links: []", "links:", "- x", "links: [{name: x, a: /1, b: /1}]", "api: {listen: [none, 'unix:/x']}\nlinks: []",
+		"links: &a [*a]", "links: [&x {name: x, a: /1, b: /2}, {<<: *x}]", "log: {level: 5}\n? [x]\n: y", "links: []\n---\n", "a: !!binary x", bomb(),
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		path := filepath.Join(t.TempDir(), "links.yaml")
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := config.Load(path)
+		if err != nil {
+			if faults := (*config.Faults)(nil); !errors.As(err, &faults) || len(faults.List) == 0 {
+				t.Errorf("Load(%q) gave %T: %v", text, err, err)
+			}
+			return
+		}
+		names, used := map[string]bool{}, map[string]bool{}
+		for _, link := range c.Links {
+			for _, addr := range []string{link.A.Listen.String(), link.B.Listen.String()} {
+				if addr == "" || used[addr] {
+					t.Errorf("Load(%q) let through the address %q", text, addr)
+				}
+				used[addr] = true
+			}
+			if link.Name == "" || names[link.Name] {
+				t.Errorf("Load(%q) let through the name %q", text, link.Name)
+			}
+			names[link.Name] = true
+		}
+	})
+}
