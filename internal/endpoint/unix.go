@@ -1,0 +1,172 @@
+// Package endpoint is where peers come from: it opens the addresses of a link's ends.
+package endpoint
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"serialhub/internal/address"
+)
+
+// backlog is how many peers may have connected before the hub takes them. With a full backlog connect(2) blocks,
+// and a VM hangs before it starts. The kernel caps it at net.core.somaxconn.
+const backlog = 128
+
+// ErrNoPeer says that nobody is waiting to be accepted.
+var ErrNoPeer = errors.New("nobody is waiting to be accepted")
+
+// Listener accepts the peers of one end on a unix stream socket. It owns the descriptor and the socket's file.
+// It is not safe for use by several goroutines at once.
+type Listener struct {
+	fd   int
+	addr address.Address
+	file fileID // zero for an abstract socket
+}
+
+// fileID tells one file from another that was put in its place.
+type fileID struct{ dev, ino uint64 }
+
+// Listen binds addr, with mode 0600, and listens. It takes over the file of a socket whose owner is dead;
+// anything else that is in the way is left alone and named in the error.
+func Listen(addr address.Address) (*Listener, error) {
+	l := &Listener{addr: addr}
+	if path := addr.Path(); path != "" {
+		if err := makeWay(path); err != nil {
+			return nil, err
+		}
+	}
+	if err := l.bind(); err != nil {
+		return nil, describe(addr, err)
+	}
+	return l, nil
+}
+
+func (l *Listener) bind() (err error) {
+	l.fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	defer func() {
+		if err != nil {
+			l.Close() //nolint:errcheck // the first error is the one to report
+		}
+	}()
+	// The socket's inode gives bind(2) the mode of the file that it makes, so the file is never wider open than this.
+	if err := unix.Fchmod(l.fd, 0o600); err != nil {
+		return os.NewSyscallError("fchmod", err)
+	}
+	if err := unix.Bind(l.fd, &unix.SockaddrUnix{Name: l.addr.SocketName()}); err != nil {
+		return os.NewSyscallError("bind", err)
+	}
+	if path := l.addr.Path(); path != "" {
+		if l.file, err = identify(path); err != nil {
+			return err
+		}
+	}
+	return os.NewSyscallError("listen", unix.Listen(l.fd, backlog))
+}
+
+// FD is the listening descriptor, to be polled; it stays the Listener's.
+func (l *Listener) FD() int { return l.fd }
+
+// Address is where the Listener listens.
+func (l *Listener) Address() address.Address { return l.addr }
+
+// Accept takes the next peer that has connected. It never blocks: without one it returns ErrNoPeer.
+func (l *Listener) Accept() (Peer, error) {
+	for {
+		fd, _, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		switch {
+		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED):
+			continue
+		case errors.Is(err, unix.EAGAIN):
+			return Peer{}, ErrNoPeer
+		case err != nil:
+			return Peer{}, fmt.Errorf("%s: %w", l.addr, os.NewSyscallError("accept", err))
+		}
+		cred, err := credentials(fd)
+		if err != nil {
+			unix.Close(fd) //nolint:errcheck // a socket that has carried nothing
+			return Peer{}, fmt.Errorf("%s: %w", l.addr, err)
+		}
+		return Peer{FD: fd, Credentials: cred}, nil
+	}
+}
+
+// Close stops listening and removes the socket's file, unless another has taken its place.
+func (l *Listener) Close() error {
+	var errs []error
+	if path := l.addr.Path(); path != "" && l.file != (fileID{}) {
+		if now, err := identify(path); err == nil && now == l.file {
+			errs = append(errs, os.Remove(path))
+		}
+	}
+	errs = append(errs, os.NewSyscallError("close", unix.Close(l.fd)))
+	return errors.Join(errs...)
+}
+
+func identify(path string) (fileID, error) {
+	var stat unix.Stat_t
+	if err := unix.Lstat(path, &stat); err != nil {
+		return fileID{}, &os.PathError{Op: "lstat", Path: path, Err: err}
+	}
+	return fileID{dev: stat.Dev, ino: stat.Ino}, nil
+}
+
+// makeWay removes the file of a socket whose owner is dead, and says what is there otherwise.
+func makeWay(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil // if the folder is missing, bind will say so
+	case err != nil:
+		return err
+	case info.Mode()&fs.ModeSocket == 0:
+		return fmt.Errorf("%s is %s, not a socket, and is left alone; choose another path, or remove it", path, kind(info.Mode()))
+	}
+	alive, err := hasOwner(path)
+	if err != nil {
+		return err
+	}
+	if alive {
+		return fmt.Errorf("%s is in use by %s; end that program, or choose another path", path, ownerOf(path))
+	}
+	return os.Remove(path)
+}
+
+func kind(mode fs.FileMode) string {
+	switch {
+	case mode.IsDir():
+		return "a folder"
+	case mode.IsRegular():
+		return "a file"
+	case mode&fs.ModeSymlink != 0:
+		return "a symbolic link"
+	default:
+		return "a special file"
+	}
+}
+
+// describe adds to an error of bind what a person can do about it.
+func describe(addr address.Address, err error) error {
+	folder := filepath.Dir(addr.Path())
+	switch {
+	case addr.Path() == "" && errors.Is(err, unix.EADDRINUSE):
+		return fmt.Errorf("%s is in use by another program (%w); end it, or choose another name", addr, err)
+	case errors.Is(err, unix.ENOENT):
+		return fmt.Errorf("the folder %s does not exist (%w); make it: mkdir -p %s", folder, err, folder)
+	case errors.Is(err, unix.ENOTDIR):
+		return fmt.Errorf("%s is not a folder (%w); choose another path", folder, err)
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
+		return fmt.Errorf("uid %d may not make a socket in %s (%w); change its owner or mode, or choose another folder", os.Geteuid(), folder, err)
+	case errors.Is(err, unix.EROFS):
+		return fmt.Errorf("%s is on a read-only file system (%w); choose another folder", folder, err)
+	default:
+		return fmt.Errorf("%s: %w", addr, err)
+	}
+}

@@ -1,0 +1,239 @@
+package endpoint_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"serialhub/internal/address"
+	"serialhub/internal/endpoint"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// shortDir is a folder whose name leaves room for sockets: t.TempDir can be too long for them.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "endpoint")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func parse(t *testing.T, text string) address.Address {
+	t.Helper()
+	addr, err := address.Parse(text, "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr
+}
+
+// listen opens an address and closes it with the test.
+func listen(t *testing.T, text string) *endpoint.Listener {
+	t.Helper()
+	l, err := endpoint.Listen(parse(t, text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+func TestListenAndAccept(t *testing.T) {
+	for _, text := range []string{filepath.Join(shortDir(t), "s"), fmt.Sprintf("unix:@serialhub-test-%d", os.Getpid())} {
+		t.Run(text, func(t *testing.T) {
+			l := listen(t, text)
+			if _, err := l.Accept(); !errors.Is(err, endpoint.ErrNoPeer) {
+				t.Fatalf("Accept gave %v before anybody came", err)
+			}
+			conn, err := net.Dial("unix", l.Address().SocketName())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			peer, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer unix.Close(peer.FD)
+			if want := (endpoint.Credentials{PID: os.Getpid(), UID: os.Getuid(), GID: os.Getgid()}); peer.Credentials != want {
+				t.Errorf("the peer is %+v, want %+v", peer.Credentials, want)
+			}
+			if flags, err := unix.FcntlInt(uintptr(peer.FD), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
+				t.Errorf("the peer's descriptor blocks (flags %x, %v)", flags, err)
+			}
+			if flags, err := unix.FcntlInt(uintptr(peer.FD), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+				t.Errorf("the peer's descriptor is inherited (flags %x, %v)", flags, err)
+			}
+		})
+	}
+}
+
+func TestSocketFileIsPrivateAndRemoved(t *testing.T) {
+	path := filepath.Join(shortDir(t), "s")
+	old := syscall.Umask(0)
+	l := listen(t, path)
+	syscall.Umask(old)
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode() != os.ModeSocket|0o600 {
+		t.Errorf("the file is %v, %v; want a socket with mode 0600", info.Mode(), err)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(path); !os.IsNotExist(err) {
+		t.Errorf("the file is still there: %v", err)
+	}
+}
+
+func TestCloseLeavesTheFileOfAnother(t *testing.T) {
+	path := filepath.Join(shortDir(t), "s")
+	l := listen(t, path)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	listen(t, path)
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(path); err != nil {
+		t.Errorf("the other's file is gone: %v", err)
+	}
+}
+
+// stale leaves a socket's file behind, as a killed process does.
+func stale(t *testing.T, path string) {
+	t.Helper()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+}
+
+func TestStaleSocketIsTakenOver(t *testing.T) {
+	path := filepath.Join(shortDir(t), "s")
+	stale(t, path)
+	listen(t, path)
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+}
+
+// TestLiveSocketIsRefused checks that its owner is named, and does not notice.
+func TestLiveSocketIsRefused(t *testing.T) {
+	for _, kind := range []string{"unix", "unixgram", "unixpacket"} {
+		t.Run(kind, func(t *testing.T) {
+			path := filepath.Join(shortDir(t), "s")
+			fd := occupy(t, kind, path)
+			l, err := endpoint.Listen(parse(t, path))
+			if err == nil {
+				l.Close()
+				t.Fatal("a live socket was taken over")
+			}
+			if kind != "unixgram" && !strings.Contains(err.Error(), fmt.Sprintf("in use by pid %d (endpoint.test)", os.Getpid())) {
+				t.Errorf("Listen says %q, which does not name this process", err)
+			}
+			poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+			if n, err := unix.Poll(poll, 0); n != 0 || err != nil {
+				t.Errorf("the owner was disturbed: %+v, %v", poll, err)
+			}
+		})
+	}
+}
+
+// occupy binds a socket of a kind, and listens on it if it can.
+func occupy(t *testing.T, kind, path string) int {
+	t.Helper()
+	types := map[string]int{"unix": unix.SOCK_STREAM, "unixgram": unix.SOCK_DGRAM, "unixpacket": unix.SOCK_SEQPACKET}
+	fd, err := unix.Socket(unix.AF_UNIX, types[kind]|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		t.Fatal(err)
+	}
+	if kind != "unixgram" {
+		if err := unix.Listen(fd, 8); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return fd
+}
+
+func TestListenRefuses(t *testing.T) {
+	dir := shortDir(t)
+	make := func(name string, build func(path string) error) string {
+		path := filepath.Join(dir, name)
+		if err := build(path); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	file := make("file", func(p string) error { return os.WriteFile(p, []byte("precious"), 0o600) })
+	folder := make("folder", func(p string) error { return os.Mkdir(p, 0o700) })
+	link := make("link", func(p string) error { return os.Symlink(file, p) })
+	fifo := make("fifo", func(p string) error { return unix.Mkfifo(p, 0o600) })
+	tests := []struct{ name, path, says string }{
+		{"a file", file, "is a file, not a socket, and is left alone"},
+		{"a folder", folder, "is a folder, not a socket"},
+		{"a symbolic link", link, "is a symbolic link, not a socket"},
+		{"a fifo", fifo, "is a special file, not a socket"},
+		{"no folder", filepath.Join(dir, "none", "s"), "mkdir -p " + filepath.Join(dir, "none")},
+		{"a file for a folder", filepath.Join(file, "s"), "not a directory"},
+	}
+	before := descriptors(t)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			l, err := endpoint.Listen(parse(t, test.path))
+			if err == nil {
+				l.Close()
+				t.Fatal("Listen took it")
+			}
+			if !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), test.path[:len(dir)]) {
+				t.Errorf("Listen says %q, which does not contain %q", err, test.says)
+			}
+		})
+	}
+	if content, err := os.ReadFile(file); err != nil || string(content) != "precious" {
+		t.Errorf("the file now holds %q, %v", content, err)
+	}
+	if after := descriptors(t); after != before {
+		t.Errorf("%d descriptors are open, %d were before", after, before)
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+func TestCommand(t *testing.T) {
+	if got := endpoint.Command(os.Getpid()); got != "endpoint.test" {
+		t.Errorf("this process runs %q", got)
+	}
+	for _, pid := range []int{0, -1, 1 << 30} {
+		if got := endpoint.Command(pid); got != "" {
+			t.Errorf("pid %d runs %q", pid, got)
+		}
+	}
+}
