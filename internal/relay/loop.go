@@ -1,0 +1,212 @@
+// Package relay is the wire: it moves bytes between the two ends of a link, through kernel pipes.
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Loop waits for the descriptors of many links and runs their handlers, one after another on one goroutine,
+// in the order in which the kernel saw them become ready. A handler never blocks, so no link waits for another.
+//
+// The epoll instance is level-triggered (epoll(7)): while a descriptor can do what its watch is interested in, its
+// handler is called again. A handler may therefore leave work for the next round, and has to take back its interest
+// in what it cannot use.
+type Loop struct {
+	epfd    int
+	wakefd  int            // an eventfd that interrupts epoll_wait when something was posted
+	scratch []byte         // for bytes that are read only to be dropped
+	watches map[int]*watch // by descriptor; touched by handlers only
+	serial  int32          // tells a watch from an earlier one of the same descriptor number
+
+	mu     sync.Mutex
+	posted []task
+	ended  bool
+	done   chan struct{} // closed once nothing runs on the loop any more
+}
+
+// watch is the interest in one descriptor.
+type watch struct {
+	fd     int
+	serial int32
+	events uint32
+	owner  *Link
+	handle func(events uint32)
+}
+
+// task is what another goroutine wants done on the loop, on behalf of owner.
+type task struct {
+	owner *Link
+	do    func()
+}
+
+// PanicError is a panic in a link's handler, turned into a failure of that link alone.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// NewLoop makes a loop. It owns two descriptors, which Run closes when it returns.
+func NewLoop() (*Loop, error) {
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	wakefd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		unix.Close(epfd) //nolint:errcheck // nothing is registered with it
+		return nil, os.NewSyscallError("eventfd", err)
+	}
+	l := &Loop{epfd: epfd, wakefd: wakefd, scratch: make([]byte, 64<<10), watches: map[int]*watch{}, done: make(chan struct{})}
+	if _, err := l.watch(wakefd, unix.EPOLLIN, nil, func(uint32) { l.drainWake() }); err != nil {
+		l.closeDescriptors()
+		return nil, err
+	}
+	return l, nil
+}
+
+// Run handles events until Stop. It returns nil then, and an error only if epoll itself fails.
+func (l *Loop) Run() error {
+	defer l.end()
+	events := make([]unix.EpollEvent, 128)
+	for {
+		n, err := unix.EpollWait(l.epfd, events, -1)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return os.NewSyscallError("epoll_wait", err)
+		}
+		for _, event := range events[:max(n, 0)] {
+			// A handler of this batch may have closed the descriptor and opened another of the same number.
+			if w := l.watches[int(event.Fd)]; w != nil && w.serial == event.Pad {
+				guard(w.owner, func() { w.handle(event.Events) })
+			}
+		}
+		if ended := l.runPosted(); ended {
+			return nil
+		}
+	}
+}
+
+// Stop makes Run return once it has done what was posted before. It is safe to call from any goroutine, more than once.
+func (l *Loop) Stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.ended {
+		l.ended = true
+		l.wake()
+	}
+}
+
+// Done is closed once Run has returned, and nothing is reported any more.
+func (l *Loop) Done() <-chan struct{} { return l.done }
+
+// call runs do on the loop and waits for it; once the loop has been stopped, it does nothing. It is safe to call from
+// any goroutine but the loop's own.
+func (l *Loop) call(owner *Link, do func()) {
+	ran := make(chan struct{})
+	l.mu.Lock()
+	if l.ended {
+		l.mu.Unlock()
+		return
+	}
+	l.posted = append(l.posted, task{owner, func() { defer close(ran); do() }})
+	if len(l.posted) == 1 {
+		l.wake()
+	}
+	l.mu.Unlock()
+	select {
+	case <-ran:
+	case <-l.done:
+	}
+}
+
+// runPosted runs what was posted until now, and tells whether the loop has been stopped.
+func (l *Loop) runPosted() bool {
+	l.mu.Lock()
+	posted, ended := l.posted, l.ended
+	l.posted = nil
+	l.mu.Unlock()
+	for _, task := range posted {
+		guard(task.owner, task.do)
+	}
+	return ended
+}
+
+// wake interrupts epoll_wait; the caller holds mu and the loop has not ended. The eventfd's counter cannot overflow: it is read at each wake-up.
+func (l *Loop) wake() {
+	one := [8]byte{1}
+	unix.Write(l.wakefd, one[:]) //nolint:errcheck // EAGAIN means that a wake-up is on its way already
+}
+
+func (l *Loop) drainWake() {
+	var count [8]byte
+	unix.Read(l.wakefd, count[:]) //nolint:errcheck // only to make it unreadable again
+}
+
+// guard runs a handler; if it panics, its link fails and the loop goes on.
+func guard(owner *Link, do func()) {
+	defer func() {
+		if value := recover(); value != nil {
+			if owner == nil {
+				panic(value)
+			}
+			owner.fail(&PanicError{Value: value, Stack: debug.Stack()})
+		}
+	}()
+	do()
+}
+
+// watch calls handle, on the loop, whenever fd is ready for one of events. The descriptor stays the caller's,
+// who calls unwatch before closing it.
+func (l *Loop) watch(fd int, events uint32, owner *Link, handle func(events uint32)) (*watch, error) {
+	l.serial++
+	w := &watch{fd: fd, serial: l.serial, events: events, owner: owner, handle: handle}
+	if err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_ADD, fd, w.event()); err != nil {
+		return nil, os.NewSyscallError("epoll_ctl", err)
+	}
+	l.watches[fd] = w
+	return w, nil
+}
+
+func (w *watch) event() *unix.EpollEvent {
+	return &unix.EpollEvent{Events: w.events, Fd: int32(w.fd), Pad: w.serial}
+}
+
+// interest changes what the watch waits for; EPOLLHUP and EPOLLERR are always reported.
+func (l *Loop) interest(w *watch, events uint32) {
+	if w.events == events {
+		return
+	}
+	w.events = events
+	if err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_MOD, w.fd, w.event()); err != nil {
+		panic(os.NewSyscallError("epoll_ctl", err)) // only a bug can cause it: the descriptor is watched
+	}
+}
+
+func (l *Loop) unwatch(w *watch) {
+	if l.watches[w.fd] != w {
+		return
+	}
+	delete(l.watches, w.fd)
+	unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, w.fd, nil) //nolint:errcheck // the watch is gone either way
+}
+
+// end is the last thing that Run does.
+func (l *Loop) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended = true
+	l.closeDescriptors()
+	close(l.done)
+}
+
+func (l *Loop) closeDescriptors() {
+	unix.Close(l.wakefd) //nolint:errcheck // the last use
+	unix.Close(l.epfd)   //nolint:errcheck // the last use
+}
