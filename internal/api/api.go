@@ -1,0 +1,129 @@
+// Package api is the hub's REST API: it shows the links and resets them.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+
+	"serialhub/internal/relay"
+	"serialhub/internal/supervisor"
+)
+
+// Hub is what the API needs of the running hub: its links.
+type Hub interface {
+	Links() []supervisor.Link
+	Link(name string) (supervisor.Link, error)
+	Reset(ctx context.Context, name string, sides ...relay.Side) (supervisor.Link, error)
+	NotOpen() []string
+}
+
+// About is what the API tells of the process.
+type About struct {
+	Version   string
+	Config    string // path of the file of links
+	StartedAt time.Time
+}
+
+// Handler answers the API's requests. It is safe for use by many goroutines, as http.Server does.
+func Handler(hub Hub, about About, log *slog.Logger) http.Handler {
+	e := echo.New()
+	e.HTTPErrorHandler = writeProblem(log)
+	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: func(_ echo.Context, err error, stack []byte) error {
+		log.Error("a handler panicked", "error", err, "stack", string(stack))
+		return err
+	}}))
+	e.Use(guard)
+	h := &handlers{hub: hub, about: about}
+	e.GET("/links", h.links)
+	e.GET("/links/:name", h.link)
+	e.GET("/links/:name/reset", h.reset)
+	e.POST("/links/:name/reset", h.reset)
+	e.GET("/status", h.status)
+	e.GET("/healthz", h.healthy)
+	e.GET("/readyz", h.ready)
+	return e
+}
+
+type handlers struct {
+	hub   Hub
+	about About
+}
+
+// answer writes a view indented, because its first reader is a person with curl.
+func answer(c echo.Context, view any) error { return c.JSONPretty(http.StatusOK, view, "  ") }
+
+func (h *handlers) links(c echo.Context) error {
+	links := h.hub.Links()
+	view := linksView{Links: make([]linkView, len(links))}
+	for i, l := range links {
+		view.Links[i] = viewLink(l)
+	}
+	return answer(c, view)
+}
+
+func (h *handlers) link(c echo.Context) error {
+	link, err := h.hub.Link(c.Param("name"))
+	if err != nil {
+		return err
+	}
+	return answer(c, viewLink(link))
+}
+
+func (h *handlers) reset(c echo.Context) error {
+	var sides []relay.Side
+	if c.QueryParams().Has("end") {
+		switch end := c.QueryParam("end"); end {
+		case "a":
+			sides = []relay.Side{relay.A}
+		case "b":
+			sides = []relay.Side{relay.B}
+		default:
+			return newProblem(http.StatusBadRequest, "a link has no end %q; write ?end=a or ?end=b, or leave it out for both", end)
+		}
+	}
+	link, err := h.hub.Reset(c.Request().Context(), c.Param("name"), sides...)
+	if err != nil {
+		return err
+	}
+	return answer(c, viewLink(link))
+}
+
+func (h *handlers) status(c echo.Context) error {
+	return answer(c, statusView{
+		Version:    h.about.Version,
+		PID:        os.Getpid(),
+		StartedAt:  h.about.StartedAt.UTC(),
+		Config:     h.about.Config,
+		LastReload: reloadView{At: h.about.StartedAt.UTC(), OK: true},
+		Links:      countStates(h.hub.Links()),
+	})
+}
+
+func (h *handlers) healthy(c echo.Context) error { return c.String(http.StatusOK, "ok\n") }
+
+func (h *handlers) ready(c echo.Context) error {
+	if names := h.hub.NotOpen(); len(names) > 0 {
+		return newProblem(http.StatusServiceUnavailable, "not open: %s", strings.Join(names, ", "))
+	}
+	return c.String(http.StatusOK, "ok\n")
+}
+
+// Server is an http.Server for handler. Its limits keep a client that sends or reads slowly from staying for ever.
+func Server(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}

@@ -1,0 +1,311 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"serialhub/internal/api"
+	"serialhub/internal/config"
+	"serialhub/internal/relay"
+	"serialhub/internal/supervisor"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// hub stands in for the supervisor, so that each answer is known to the byte.
+type hub struct {
+	list   []supervisor.Link
+	closed []string
+	resets []string
+	fail   error
+}
+
+func (h *hub) Links() []supervisor.Link { return h.list }
+func (h *hub) NotOpen() []string        { return h.closed }
+
+func (h *hub) Link(name string) (supervisor.Link, error) {
+	for _, l := range h.list {
+		if l.Name == name {
+			return l, h.fail
+		}
+	}
+	return supervisor.Link{}, fmt.Errorf("%w: %s", supervisor.ErrNoLink, name)
+}
+
+func (h *hub) Reset(_ context.Context, name string, sides ...relay.Side) (supervisor.Link, error) {
+	h.resets = append(h.resets, fmt.Sprint(name, sides))
+	return h.Link(name)
+}
+
+func newHub() *hub {
+	at := time.Date(2026, 11, 22, 14, 0, 0, 0, time.FixedZone("CET", 3600))
+	return &hub{list: []supervisor.Link{
+		{
+			Name: "dbg", State: supervisor.LinkHalf, Since: at, Sessions: 3, Resets: 1, Failures: 2,
+			Last: &supervisor.Failure{At: at, End: "a", Message: "in use"},
+			Ends: [2]supervisor.End{
+				{Address: "unix:/tmp/a", State: supervisor.EndConnected, Since: at, Connections: 3, Rejected: 1, Received: 1234, Sent: 987, Discarded: 5,
+					Peer: &supervisor.Peer{PID: 4711, UID: 1, GID: 2, Command: "qemu-system-i386"}},
+				{Address: "unix:/tmp/b", State: supervisor.EndWaiting, Since: at},
+			},
+		},
+		{Name: "other", State: supervisor.LinkWaiting, Since: at},
+	}}
+}
+
+// serve runs the API on a loopback port, and returns a function that asks it.
+func serve(t *testing.T, h api.Hub) func(method, path string, headers ...string) (*http.Response, string) {
+	t.Helper()
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	about := api.About{Version: "1.2.3", Config: "/etc/links.yaml", StartedAt: time.Date(2026, 11, 22, 13, 0, 0, 0, time.UTC)}
+	listener, err := api.Listen(config.APIAddress{Network: "tcp", Address: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := api.Server(api.Handler(h, about, log), log)
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	client := &http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second}
+	t.Cleanup(func() {
+		client.CloseIdleConnections()
+		server.Close()
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	})
+	return func(method, path string, headers ...string) (*http.Response, string) {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), method, "http://"+listener.Addr().String()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(headers); i += 2 {
+			request.Header.Set(headers[i], headers[i+1])
+			if headers[i] == "Host" {
+				request.Host = headers[i+1]
+			}
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response, string(body)
+	}
+}
+
+const dbgJSON = `{
+	"name": "dbg", "state": "half", "since": "2026-11-22T13:00:00Z", "sessions": 3, "resets": 1, "failures": 2,
+	"last_error": {"at": "2026-11-22T13:00:00Z", "end": "a", "message": "in use"},
+	"ends": {
+		"a": {"address": "unix:/tmp/a", "mode": "listen", "state": "connected", "since": "2026-11-22T13:00:00Z",
+			"peer": {"pid": 4711, "uid": 1, "gid": 2, "command": "qemu-system-i386"},
+			"connections": 3, "rejected": 1, "received_bytes": 1234, "sent_bytes": 987, "discarded_bytes": 5},
+		"b": {"address": "unix:/tmp/b", "mode": "listen", "state": "waiting", "since": "2026-11-22T13:00:00Z", "peer": null,
+			"connections": 0, "rejected": 0, "received_bytes": 0, "sent_bytes": 0, "discarded_bytes": 0}
+	}}`
+
+// sameJSON compares two JSON texts by what they mean.
+func sameJSON(t *testing.T, got, want string) {
+	t.Helper()
+	var g, w any
+	if err := json.Unmarshal([]byte(got), &g); err != nil {
+		t.Fatalf("%v in %s", err, got)
+	}
+	if err := json.Unmarshal([]byte(want), &w); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(g, w) {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
+
+func TestLinkAsJSON(t *testing.T) {
+	ask := serve(t, newHub())
+	response, body := ask("GET", "/links/dbg")
+	if response.StatusCode != 200 || response.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("%s, %s", response.Status, response.Header.Get("Content-Type"))
+	}
+	sameJSON(t, body, dbgJSON)
+}
+
+func TestLinksAreInOrder(t *testing.T) {
+	ask := serve(t, newHub())
+	_, body := ask("GET", "/links")
+	var got struct{ Links []struct{ Name string } }
+	if err := json.Unmarshal([]byte(body), &got); err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprint(got.Links) != "[{dbg} {other}]" {
+		t.Errorf("the links are %v", got.Links)
+	}
+	_, body = serve(t, &hub{})("GET", "/links")
+	sameJSON(t, body, `{"links": []}`)
+}
+
+func TestReset(t *testing.T) {
+	for _, test := range []struct{ method, path, want string }{
+		{"GET", "/links/dbg/reset", "dbg[]"},
+		{"POST", "/links/dbg/reset", "dbg[]"},
+		{"POST", "/links/dbg/reset?end=a", "dbg[a]"},
+		{"GET", "/links/dbg/reset?end=b", "dbg[b]"},
+	} {
+		h := newHub()
+		response, body := serve(t, h)(test.method, test.path)
+		if response.StatusCode != 200 || len(h.resets) != 1 || h.resets[0] != test.want {
+			t.Errorf("%s %s: %s, reset %v, want %s", test.method, test.path, response.Status, h.resets, test.want)
+		}
+		sameJSON(t, body, dbgJSON)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	_, body := serve(t, newHub())("GET", "/status")
+	sameJSON(t, body, fmt.Sprintf(`{"version": "1.2.3", "pid": %d, "started_at": "2026-11-22T13:00:00Z", "config": "/etc/links.yaml",
+		"last_reload": {"at": "2026-11-22T13:00:00Z", "ok": true, "error": null},
+		"links": {"starting": 0, "waiting": 1, "half": 1, "up": 0, "retrying": 0, "stopped": 0}}`, os.Getpid()))
+}
+
+func TestHealth(t *testing.T) {
+	h := newHub()
+	ask := serve(t, h)
+	for _, path := range []string{"/healthz", "/readyz"} {
+		if response, _ := ask("GET", path); response.StatusCode != 200 {
+			t.Errorf("%s: %s", path, response.Status)
+		}
+	}
+	h.closed = []string{"dbg", "other"}
+	if response, body := ask("GET", "/readyz"); response.StatusCode != 503 || !strings.Contains(body, "dbg, other") {
+		t.Errorf("%s: %s", response.Status, body)
+	}
+	if response, _ := ask("GET", "/healthz"); response.StatusCode != 200 {
+		t.Errorf("/healthz of a hub that is not ready: %s", response.Status)
+	}
+}
+
+func TestProblems(t *testing.T) {
+	broken, stopping := newHub(), newHub()
+	broken.fail, stopping.fail = errors.New("secret"), supervisor.ErrStopping
+	tests := []struct {
+		name, method, path string
+		hub                *hub
+		headers            []string
+		status             int
+		says               string
+	}{
+		{"no such link", "GET", "/links/dgb", newHub(), nil, 404, "there is no such link: dgb"},
+		{"a reset of no link", "POST", "/links/dgb/reset", newHub(), nil, 404, "there is no such link: dgb"},
+		{"no such end", "POST", "/links/dbg/reset?end=c", newHub(), nil, 400, "no end \\\"c\\\""},
+		{"an empty end", "POST", "/links/dbg/reset?end=", newHub(), nil, 400, "no end"},
+		{"no such path", "GET", "/linkz", newHub(), nil, 404, "nothing at /linkz"},
+		{"the wrong method", "DELETE", "/links/dbg", newHub(), nil, 405, "GET"},
+		{"a hub that is stopping", "GET", "/links/dbg", stopping, nil, 503, "stopping"},
+		{"an error from inside", "GET", "/links/dbg", broken, nil, 500, "its log says why"},
+		{"a foreign host", "GET", "/links", newHub(), []string{"Host", "evil.example"}, 403, "evil.example"},
+		{"a foreign host with a port", "GET", "/links", newHub(), []string{"Host", "evil.example:7373"}, 403, "not a name of this hub"},
+		{"another loopback address", "GET", "/links", newHub(), []string{"Host", "127.0.0.2"}, 403, "not a name of this hub"},
+		{"another site", "GET", "/links/dbg/reset", newHub(), []string{"Sec-Fetch-Site", "cross-site"}, 403, "another site"},
+		{"another port of this machine", "POST", "/links/dbg/reset", newHub(), []string{"Sec-Fetch-Site", "same-site"}, 403, "another site"},
+		{"another site, old browser", "POST", "/links/dbg/reset", newHub(), []string{"Origin", "http://evil.example"}, 403, "another site"},
+		{"a page without an origin", "GET", "/links", newHub(), []string{"Origin", "null"}, 403, "another site"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			response, body := serve(t, test.hub)(test.method, test.path, test.headers...)
+			if response.StatusCode != test.status || response.Header.Get("Content-Type") != "application/problem+json" {
+				t.Errorf("%s, %s; want %d and a problem", response.Status, response.Header.Get("Content-Type"), test.status)
+			}
+			if !strings.Contains(body, test.says) || strings.Contains(body, "secret") {
+				t.Errorf("the answer is %s, want it to say %q", body, test.says)
+			}
+			if test.status == 405 && response.Header.Get("Allow") == "" {
+				t.Error("the answer does not say what is allowed")
+			}
+			if test.status == 403 && len(test.hub.resets) > 0 {
+				t.Error("a refused request reset a link")
+			}
+		})
+	}
+}
+
+func TestKnownHostsAndSitesMayAsk(t *testing.T) {
+	ask := serve(t, newHub())
+	for _, headers := range [][]string{
+		{"Host", "localhost"}, {"Host", "localhost:7373"}, {"Host", "LOCALHOST"}, {"Host", "127.0.0.1"}, {"Host", "127.0.0.1:1"},
+		{"Sec-Fetch-Site", "none"}, {"Sec-Fetch-Site", "same-origin"},
+	} {
+		if response, body := ask("GET", "/links/dbg/reset", headers...); response.StatusCode != 200 {
+			t.Errorf("%v: %s %s", headers, response.Status, body)
+		}
+	}
+}
+
+func TestListenOnAUnixSocket(t *testing.T) {
+	dir, err := os.MkdirTemp("", "api")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "hub.sock")
+	listener, err := api.Listen(config.APIAddress{Network: "unix", Address: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket is %v, %v", info, err)
+	}
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	server := api.Server(api.Handler(newHub(), api.About{}, log), log)
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}}
+	response, err := (&http.Client{Transport: transport}).Get("http://any-name/links/dbg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != 200 {
+		t.Error(response.Status)
+	}
+	if _, err := api.Listen(config.APIAddress{Network: "unix", Address: path}); err == nil || !strings.Contains(err.Error(), "in use by pid") {
+		t.Errorf("listening twice gave %v", err)
+	}
+	transport.CloseIdleConnections()
+	server.Close()
+	<-ended
+	if _, err := os.Lstat(path); !os.IsNotExist(err) {
+		t.Errorf("the socket is still there: %v", err)
+	}
+}
+
+func TestListenOnATakenPort(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, err = api.Listen(config.APIAddress{Network: "tcp", Address: taken.Addr().String()})
+	if err == nil || !strings.Contains(err.Error(), "api.listen") {
+		t.Errorf("Listen gave %v", err)
+	}
+}

@@ -1,0 +1,47 @@
+package api
+
+import (
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+)
+
+// guard refuses what a web page could make a browser send to a hub on its user's machine: requests from another site,
+// and requests under a name that an attacker has pointed at this address (DNS rebinding).
+func guard(next echo.HandlerFunc) echo.HandlerFunc {
+	crossOrigin := http.NewCrossOriginProtection()
+	return func(c echo.Context) error {
+		r := c.Request()
+		if !knownHost(r) {
+			return newProblem(http.StatusForbidden,
+				"%q is not a name of this hub; ask for localhost, or for the address that it listens on", r.Host)
+		}
+		// A plain GET resets a link, so each request is judged as one that changes something.
+		unsafe := &http.Request{Method: http.MethodPost, Header: r.Header, Host: r.Host, URL: r.URL}
+		if err := crossOrigin.Check(unsafe); err != nil {
+			return newProblem(http.StatusForbidden, "a web page of another site may not call this hub")
+		}
+		return next(c)
+	}
+}
+
+// knownHost tells whether the request's Host is localhost or the address that the request came in at. A browser
+// cannot reach a unix socket, so there any name will do.
+func knownHost(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if !ok {
+		return true
+	}
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.Equal(local.IP)
+}

@@ -1,0 +1,65 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"serialhub/internal/address"
+	"serialhub/internal/config"
+	"serialhub/internal/endpoint"
+)
+
+// Listen opens an address of the API. A unix socket is treated like one of a link: mode 0600, a dead owner's file is
+// taken over, a live owner is named.
+func Listen(addr config.APIAddress) (net.Listener, error) {
+	if addr.Network == "unix" {
+		return listenUnix(addr.Address)
+	}
+	listener, err := net.Listen(addr.Network, addr.Address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("the API cannot listen on %s: %w; end the program that does, or set api.listen to another port", addr, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the API cannot listen on %s: %w", addr, err)
+	}
+	return listener, nil
+}
+
+// unixListener closes both views of one socket: net's, which serves, and the endpoint's, which owns the file.
+type unixListener struct {
+	net.Listener
+	owner *endpoint.Listener
+}
+
+func listenUnix(path string) (net.Listener, error) {
+	addr, err := address.Parse(path, "/")
+	if err != nil {
+		return nil, err
+	}
+	owner, err := endpoint.Listen(addr)
+	if err != nil {
+		return nil, fmt.Errorf("the API cannot listen: %w", err)
+	}
+	view, err := netListener(owner.FD())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("the API cannot listen on %s: %w", addr, err), owner.Close())
+	}
+	return &unixListener{Listener: view, owner: owner}, nil
+}
+
+func netListener(fd int) (net.Listener, error) {
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	file := os.NewFile(uintptr(own), "api")
+	defer file.Close() //nolint:errcheck // FileListener has made a copy
+	return net.FileListener(file)
+}
+
+func (l *unixListener) Close() error { return errors.Join(l.Listener.Close(), l.owner.Close()) }

@@ -1,0 +1,68 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"serialhub/internal/supervisor"
+)
+
+// problem is an error as RFC 9457 has it.
+type problem struct {
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+}
+
+func (p *problem) Error() string { return p.Detail }
+
+func newProblem(status int, format string, args ...any) *problem {
+	return &problem{Title: http.StatusText(status), Status: status, Detail: fmt.Sprintf(format, args...)}
+}
+
+// asProblem finds the problem that an error of a handler, or of echo itself, stands for.
+func asProblem(err error, c echo.Context) *problem {
+	var known *problem
+	var http4xx *echo.HTTPError
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.Is(err, supervisor.ErrNoLink):
+		return newProblem(http.StatusNotFound, "%s; GET /links lists all", err)
+	case errors.Is(err, supervisor.ErrStopping):
+		return newProblem(http.StatusServiceUnavailable, "%s", err)
+	case errors.Is(err, echo.ErrNotFound):
+		return newProblem(http.StatusNotFound, "there is nothing at %s", c.Request().URL.Path)
+	case errors.Is(err, echo.ErrMethodNotAllowed):
+		return newProblem(http.StatusMethodNotAllowed, "%s takes %s", c.Request().URL.Path, c.Response().Header().Get(echo.HeaderAllow))
+	case errors.As(err, &http4xx) && http4xx.Code < 500:
+		return newProblem(http4xx.Code, "%v", http4xx.Message)
+	default:
+		return newProblem(http.StatusInternalServerError, "the hub could not do this; its log says why")
+	}
+}
+
+// writeProblem is echo's HTTPErrorHandler.
+func writeProblem(log *slog.Logger) echo.HTTPErrorHandler {
+	return func(err error, c echo.Context) {
+		if c.Response().Committed {
+			return
+		}
+		p := asProblem(err, c)
+		if p.Status >= 500 {
+			log.Error("a request failed", "method", c.Request().Method, "path", c.Request().URL.Path, "error", err)
+		}
+		body, err := json.MarshalIndent(p, "", "  ")
+		if err == nil {
+			err = c.Blob(p.Status, "application/problem+json", append(body, '\n'))
+		}
+		if err != nil {
+			log.Debug("an answer could not be written", "error", err)
+		}
+	}
+}

@@ -1,0 +1,115 @@
+package api
+
+import (
+	"time"
+
+	"serialhub/internal/relay"
+	"serialhub/internal/supervisor"
+)
+
+// The views are what the API shows: JSON with snake_case names and RFC 3339 times in UTC.
+
+type linksView struct {
+	Links []linkView `json:"links"`
+}
+
+type linkView struct {
+	Name      string             `json:"name"`
+	State     string             `json:"state"`
+	Since     time.Time          `json:"since"`
+	Sessions  uint64             `json:"sessions"`
+	Resets    uint64             `json:"resets"`
+	Failures  uint64             `json:"failures"`
+	LastError *errorView         `json:"last_error"`
+	Ends      map[string]endView `json:"ends"`
+}
+
+type errorView struct {
+	At      time.Time `json:"at"`
+	End     string    `json:"end,omitempty"`
+	Message string    `json:"message"`
+}
+
+type endView struct {
+	Address        string    `json:"address"`
+	Mode           string    `json:"mode"`
+	State          string    `json:"state"`
+	Since          time.Time `json:"since"`
+	Peer           *peerView `json:"peer"`
+	Connections    uint64    `json:"connections"`
+	Rejected       uint64    `json:"rejected"`
+	ReceivedBytes  uint64    `json:"received_bytes"`
+	SentBytes      uint64    `json:"sent_bytes"`
+	DiscardedBytes uint64    `json:"discarded_bytes"`
+}
+
+type peerView struct {
+	PID     int    `json:"pid"`
+	UID     int    `json:"uid"`
+	GID     int    `json:"gid"`
+	Command string `json:"command"`
+}
+
+type statusView struct {
+	Version    string         `json:"version"`
+	PID        int            `json:"pid"`
+	StartedAt  time.Time      `json:"started_at"`
+	Config     string         `json:"config"`
+	LastReload reloadView     `json:"last_reload"`
+	Links      map[string]int `json:"links"`
+}
+
+type reloadView struct {
+	At    time.Time `json:"at"`
+	OK    bool      `json:"ok"`
+	Error *string   `json:"error"`
+}
+
+func viewLink(l supervisor.Link) linkView {
+	view := linkView{
+		Name:     l.Name,
+		State:    string(l.State),
+		Since:    l.Since.UTC(),
+		Sessions: l.Sessions,
+		Resets:   l.Resets,
+		Failures: l.Failures,
+		Ends: map[string]endView{
+			relay.A.String(): viewEnd(l.Ends[relay.A]),
+			relay.B.String(): viewEnd(l.Ends[relay.B]),
+		},
+	}
+	if l.Last != nil {
+		view.LastError = &errorView{At: l.Last.At.UTC(), End: l.Last.End, Message: l.Last.Message}
+	}
+	return view
+}
+
+func viewEnd(e supervisor.End) endView {
+	view := endView{
+		Address:        e.Address,
+		Mode:           "listen",
+		State:          string(e.State),
+		Since:          e.Since.UTC(),
+		Connections:    e.Connections,
+		Rejected:       e.Rejected,
+		ReceivedBytes:  e.Received,
+		SentBytes:      e.Sent,
+		DiscardedBytes: e.Discarded,
+	}
+	if e.Peer != nil {
+		view.Peer = &peerView{PID: e.Peer.PID, UID: e.Peer.UID, GID: e.Peer.GID, Command: e.Peer.Command}
+	}
+	return view
+}
+
+// countStates counts links by state; every state is there, also with 0.
+func countStates(links []supervisor.Link) map[string]int {
+	counts := map[string]int{}
+	for _, state := range supervisor.LinkStates() {
+		counts[string(state)] = 0
+	}
+	for _, l := range links {
+		counts[string(l.State)]++
+	}
+	return counts
+}
