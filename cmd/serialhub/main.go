@@ -1,0 +1,83 @@
+// Serialhub joins virtual serial ports: it keeps named links between pairs of sockets up, whatever the VMs at their
+// ends do.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"serialhub/internal/config"
+)
+
+// Exit codes.
+const (
+	exitFailure = 1 // while running
+	exitUsage   = 2 // of the command line or the config
+)
+
+func main() { os.Exit(execute(os.Args[1:])) }
+
+// execute runs a command line and returns its exit code.
+func execute(args []string) int {
+	root := rootCommand()
+	root.SetArgs(args)
+	err := root.Execute()
+	if err == nil {
+		return 0
+	}
+	var faults *config.Faults
+	var failure *failure
+	switch {
+	case errors.As(err, &faults):
+		fmt.Fprintln(os.Stderr, faults)
+	case errors.As(err, &failure):
+		fmt.Fprintf(os.Stderr, "serialhub: %v\n", err)
+		return exitFailure
+	default:
+		fmt.Fprintf(os.Stderr, "serialhub: %v\n", err)
+	}
+	return exitUsage
+}
+
+// failure is an error of the running program, not of what it was told.
+type failure struct{ error }
+
+func (f *failure) Unwrap() error { return f.error }
+
+func rootCommand() *cobra.Command {
+	var options runOptions
+	root := &cobra.Command{
+		Use:   "serialhub -c FILE",
+		Short: "Join virtual serial ports, and keep them joined whatever the VMs do",
+		Long: `Serialhub reads a file of named links, each with two ends that VMs, debuggers and
+terminals connect to, and carries bytes between them. A peer that leaves costs the
+other one nothing: its end waits for the next.`,
+		Example: `  serialhub -c /etc/serialhub/links.yaml
+  curl http://127.0.0.1:7373/links`,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE:          func(*cobra.Command, []string) error { return runHub(options) },
+	}
+	flags := root.Flags()
+	flags.StringVarP(&options.config, "config", "c", "", "the file of links (required)")
+	flags.StringVar(&options.logLevel, "log-level", "", "debug, info, warn or error; overrides the file")
+	flags.StringVar(&options.logFormat, "log-format", "", "text or json; overrides the file")
+	root.AddCommand(versionCommand())
+	return root
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version of this program",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "serialhub", version())
+			return err
+		},
+	}
+}
