@@ -1,0 +1,51 @@
+# The commands of this project; `make help` lists them.
+
+CONFIG ?= configs/links.yaml
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS := -X main.release=$(VERSION)
+GOLANGCI := go tool -modfile=tools/go.mod golangci-lint
+
+# The race detector needs cgo, and cgo a C compiler.
+CC_FOUND := $(shell command -v $(shell go env CC) 2>/dev/null)
+RACE := $(if $(CC_FOUND),-race,)
+
+.PHONY: help
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/serialhub
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/serialhub ./cmd/serialhub
+
+.PHONY: run
+run: build ## run the hub on configs/links.yaml (CONFIG=… for another file)
+	bin/serialhub -c $(CONFIG)
+
+.PHONY: test
+test: ## run the tests, with the race detector
+	@$(if $(RACE),,echo 'make: no C compiler found; the tests run without the race detector')
+	go test $(RACE) $$(go list ./... | grep -v /test/e2e)
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target for FUZZTIME (default 30s)
+	go test -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/address
+	go test -run '^$$' -fuzz '^FuzzLoad$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/config
+
+.PHONY: e2e
+e2e: ## run the hub against real VMs and a real debugger (installs them by apt; needs root for that)
+	test/e2e/setup.sh
+	SERIALHUB_E2E=1 go test -count=1 -timeout 20m -v ./test/e2e
+
+.PHONY: lint
+lint: ## check the code's style, its imports and its modules
+	$(GOLANGCI) run ./...
+	go mod tidy -diff
+	go -C tools mod tidy -diff
+
+.PHONY: fmt
+fmt: ## format the code
+	$(GOLANGCI) fmt ./...
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin test/e2e/.cache
