@@ -70,7 +70,7 @@ func newHub() *hub {
 // serve runs the API on a loopback port, and returns a function that asks it.
 func serve(t *testing.T, h api.Hub) func(method, path string, headers ...string) (*http.Response, string) {
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	about := api.About{Version: "1.2.3", Config: "/etc/links.yaml", StartedAt: time.Date(2026, 11, 22, 13, 0, 0, 0, time.UTC)}
 	listener, err := api.Listen(config.APIAddress{Network: "tcp", Address: "127.0.0.1:0"})
 	if err != nil {
@@ -272,7 +272,7 @@ func TestListenOnAUnixSocket(t *testing.T) {
 	if info, err := os.Lstat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the socket is %v, %v", info, err)
 	}
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	server := api.Server(api.Handler(newHub(), api.About{}, log), log)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
