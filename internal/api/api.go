@@ -1,4 +1,4 @@
-// Package api is the hub's REST API: it shows the links and resets them.
+// Package api is the hub's REST API: it shows the links, resets, stops and starts them.
 package api
 
 import (
@@ -21,6 +21,8 @@ type Hub interface {
 	Links() []supervisor.Link
 	Link(name string) (supervisor.Link, error)
 	Reset(ctx context.Context, name string, sides ...relay.Side) (supervisor.Link, error)
+	StopLink(ctx context.Context, name string) (supervisor.Link, error)
+	StartLink(ctx context.Context, name string) (supervisor.Link, error)
 	NotOpen() []string
 }
 
@@ -45,6 +47,8 @@ func Handler(hub Hub, about About, log *slog.Logger) http.Handler {
 	e.GET("/links/:name", h.link)
 	e.GET("/links/:name/reset", h.reset)
 	e.POST("/links/:name/reset", h.reset)
+	e.POST("/links/:name/stop", h.change(hub.StopLink))
+	e.POST("/links/:name/start", h.change(hub.StartLink))
 	e.GET("/status", h.status)
 	e.GET("/healthz", h.healthy)
 	e.GET("/readyz", h.ready)
@@ -93,6 +97,17 @@ func (h *handlers) reset(c echo.Context) error {
 		return err
 	}
 	return answer(c, viewLink(link))
+}
+
+// change answers with the link as it is after a change.
+func (h *handlers) change(change func(context.Context, string) (supervisor.Link, error)) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		link, err := change(c.Request().Context(), c.Param("name"))
+		if err != nil {
+			return err
+		}
+		return answer(c, viewLink(link))
+	}
 }
 
 func (h *handlers) status(c echo.Context) error {

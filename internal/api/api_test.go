@@ -51,6 +51,16 @@ func (h *hub) Reset(_ context.Context, name string, sides ...relay.Side) (superv
 	return h.Link(name)
 }
 
+func (h *hub) StopLink(_ context.Context, name string) (supervisor.Link, error) {
+	h.resets = append(h.resets, "stop "+name)
+	return h.Link(name)
+}
+
+func (h *hub) StartLink(_ context.Context, name string) (supervisor.Link, error) {
+	h.resets = append(h.resets, "start "+name)
+	return h.Link(name)
+}
+
 func newHub() *hub {
 	at := time.Date(2026, 11, 22, 14, 0, 0, 0, time.FixedZone("CET", 3600))
 	return &hub{list: []supervisor.Link{
@@ -59,8 +69,8 @@ func newHub() *hub {
 			Last: &supervisor.Failure{At: at, End: "a", Message: "in use"},
 			Ends: [2]supervisor.End{
 				{Address: "unix:/tmp/a", State: supervisor.EndConnected, Since: at, Connections: 3, Rejected: 1, Received: 1234, Sent: 987, Discarded: 5,
-					Peer: &supervisor.Peer{PID: 4711, UID: 1, GID: 2, Command: "qemu-system-i386"}},
-				{Address: "unix:/tmp/b", State: supervisor.EndWaiting, Since: at},
+					Peer: &supervisor.Peer{PID: 4711, UID: 1, GID: 2, Command: "qemu-system-i386", VM: "win7"}},
+				{Address: "unix:/tmp/b", State: supervisor.EndWaiting, Since: at, Queued: []supervisor.Peer{{PID: 4712, Command: "gdb"}}},
 			},
 		},
 		{Name: "other", State: supervisor.LinkWaiting, Since: at},
@@ -117,9 +127,10 @@ const dbgJSON = `{
 	"last_error": {"at": "2026-11-22T13:00:00Z", "end": "a", "message": "in use"},
 	"ends": {
 		"a": {"address": "unix:/tmp/a", "mode": "listen", "state": "connected", "since": "2026-11-22T13:00:00Z",
-			"peer": {"pid": 4711, "uid": 1, "gid": 2, "command": "qemu-system-i386"},
+			"peer": {"pid": 4711, "uid": 1, "gid": 2, "command": "qemu-system-i386", "vm": "win7"}, "queued": [],
 			"connections": 3, "rejected": 1, "received_bytes": 1234, "sent_bytes": 987, "discarded_bytes": 5},
 		"b": {"address": "unix:/tmp/b", "mode": "listen", "state": "waiting", "since": "2026-11-22T13:00:00Z", "peer": null,
+			"queued": [{"pid": 4712, "uid": 0, "gid": 0, "command": "gdb", "vm": ""}],
 			"connections": 0, "rejected": 0, "received_bytes": 0, "sent_bytes": 0, "discarded_bytes": 0}
 	}}`
 
@@ -177,11 +188,29 @@ func TestReset(t *testing.T) {
 	}
 }
 
+func TestStopAndStart(t *testing.T) {
+	for _, verb := range []string{"stop", "start"} {
+		h := newHub()
+		ask := serve(t, h)
+		response, body := ask("POST", "/links/dbg/"+verb)
+		if response.StatusCode != 200 || len(h.resets) != 1 || h.resets[0] != verb+" dbg" {
+			t.Errorf("%s: %s, done %v", verb, response.Status, h.resets)
+		}
+		sameJSON(t, body, dbgJSON)
+		if response, _ := ask("GET", "/links/dbg/"+verb); response.StatusCode != 405 {
+			t.Errorf("a GET that changes something: %s", response.Status)
+		}
+		if response, _ := ask("POST", "/links/dgb/"+verb); response.StatusCode != 404 {
+			t.Errorf("%s of no link: %s", verb, response.Status)
+		}
+	}
+}
+
 func TestStatus(t *testing.T) {
 	_, body := serve(t, newHub())("GET", "/status")
 	sameJSON(t, body, fmt.Sprintf(`{"version": "1.2.3", "pid": %d, "started_at": "2026-11-22T13:00:00Z", "config": "/etc/links.yaml",
 		"last_reload": {"at": "2026-11-22T13:00:00Z", "ok": true, "error": null},
-		"links": {"starting": 0, "waiting": 1, "half": 1, "up": 0, "retrying": 0, "stopped": 0}}`, os.Getpid()))
+		"links": {"starting": 0, "waiting": 1, "half": 1, "up": 0, "retrying": 0, "failed": 0, "stopped": 0}}`, os.Getpid()))
 }
 
 func TestHealth(t *testing.T) {

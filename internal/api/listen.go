@@ -41,7 +41,7 @@ func listenUnix(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	owner, err := endpoint.Listen(addr)
+	owner, err := endpoint.Listen(endpoint.Socket{Address: addr, Mode: 0o600})
 	if err != nil {
 		return nil, fmt.Errorf("the API cannot listen: %w", err)
 	}

@@ -31,16 +31,17 @@ type errorView struct {
 }
 
 type endView struct {
-	Address        string    `json:"address"`
-	Mode           string    `json:"mode"`
-	State          string    `json:"state"`
-	Since          time.Time `json:"since"`
-	Peer           *peerView `json:"peer"`
-	Connections    uint64    `json:"connections"`
-	Rejected       uint64    `json:"rejected"`
-	ReceivedBytes  uint64    `json:"received_bytes"`
-	SentBytes      uint64    `json:"sent_bytes"`
-	DiscardedBytes uint64    `json:"discarded_bytes"`
+	Address        string     `json:"address"`
+	Mode           string     `json:"mode"`
+	State          string     `json:"state"`
+	Since          time.Time  `json:"since"`
+	Peer           *peerView  `json:"peer"`
+	Queued         []peerView `json:"queued"`
+	Connections    uint64     `json:"connections"`
+	Rejected       uint64     `json:"rejected"`
+	ReceivedBytes  uint64     `json:"received_bytes"`
+	SentBytes      uint64     `json:"sent_bytes"`
+	DiscardedBytes uint64     `json:"discarded_bytes"`
 }
 
 type peerView struct {
@@ -48,6 +49,7 @@ type peerView struct {
 	UID     int    `json:"uid"`
 	GID     int    `json:"gid"`
 	Command string `json:"command"`
+	VM      string `json:"vm"`
 }
 
 type statusView struct {
@@ -90,16 +92,25 @@ func viewEnd(e supervisor.End) endView {
 		Mode:           "listen",
 		State:          string(e.State),
 		Since:          e.Since.UTC(),
+		Queued:         make([]peerView, len(e.Queued)),
 		Connections:    e.Connections,
 		Rejected:       e.Rejected,
 		ReceivedBytes:  e.Received,
 		SentBytes:      e.Sent,
 		DiscardedBytes: e.Discarded,
 	}
+	for i, peer := range e.Queued {
+		view.Queued[i] = viewPeer(peer)
+	}
 	if e.Peer != nil {
-		view.Peer = &peerView{PID: e.Peer.PID, UID: e.Peer.UID, GID: e.Peer.GID, Command: e.Peer.Command}
+		peer := viewPeer(*e.Peer)
+		view.Peer = &peer
 	}
 	return view
+}
+
+func viewPeer(p supervisor.Peer) peerView {
+	return peerView{PID: p.PID, UID: p.UID, GID: p.GID, Command: p.Command, VM: p.VM}
 }
 
 // countStates counts links by state; every state is there, also with 0.

@@ -3,6 +3,7 @@ package config
 
 import (
 	"log/slog"
+	"time"
 
 	"serialhub/internal/address"
 )
@@ -38,13 +39,69 @@ type Log struct {
 	Format string // "text" or "json"
 }
 
-// Link is a named virtual serial cable with two ends.
+// Link is a named virtual serial cable with two ends, and how it behaves.
 type Link struct {
-	Name string
-	A, B End
+	Name         string
+	A, B         End
+	Restart      Restart
+	Absent       Absent
+	BufferSize   int // bytes, for AbsentBuffer
+	OnDisconnect OnDisconnect
+	Disabled     bool // kept in the file, not started
 }
 
 // End is one side of a link.
 type End struct {
-	Listen address.Address
+	Listen    address.Address
+	Mode      uint32 // permission bits of the socket's file
+	Owner     string // user of the file, a name or a number; "" for the hub's own
+	Group     string // likewise
+	AllowUIDs []int  // who may connect; empty for whoever the file's mode lets in
+	WhenBusy  WhenBusy
 }
+
+// Restart says what happens when a link loses a peer or fails.
+type Restart struct {
+	Policy          Policy
+	Delay, MaxDelay time.Duration // before what failed is tried again: at first, and at most
+	MaxFailures     int           // in a row, after which the link is given up; 0 for no limit
+}
+
+// Policy says which losses end a link.
+type Policy string
+
+// The policies of restart.
+const (
+	Always    Policy = "always"     // none: a lost end waits for the next peer, a failure is tried again
+	OnFailure Policy = "on-failure" // a peer's clean close
+	Never     Policy = "never"      // the first loss or failure, as it ends socat
+)
+
+// Absent says what happens to bytes that are sent while nobody is at the other end.
+type Absent string
+
+// What can happen to bytes for nobody.
+const (
+	AbsentDiscard Absent = "discard" // they are read and dropped
+	AbsentHold    Absent = "hold"    // they are not read; the sender waits
+	AbsentBuffer  Absent = "buffer"  // the newest of them are kept
+)
+
+// OnDisconnect says what happens to the peer that is still there when the other one leaves.
+type OnDisconnect string
+
+// What can happen to the peer that is left.
+const (
+	OnDisconnectKeep  OnDisconnect = "keep"
+	OnDisconnectClose OnDisconnect = "close"
+)
+
+// WhenBusy says what happens to a second peer at an end that is taken.
+type WhenBusy string
+
+// What can happen to a second peer.
+const (
+	BusyReject  WhenBusy = "reject"  // it is closed at once
+	BusyReplace WhenBusy = "replace" // it takes the end, and the first one is closed
+	BusyQueue   WhenBusy = "queue"   // it waits until the first one leaves
+)

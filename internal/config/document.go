@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -69,18 +71,25 @@ func (f *findings) hold(node *yaml.Node, want reflect.Type, key string) {
 	if want.Kind() == reflect.Pointer {
 		want = want.Elem()
 	}
-	isText := node.Kind == yaml.ScalarNode && node.ShortTag() == "!!str"
-	if _, short := shortForms()[want]; short && isText {
-		return
+	tag := ""
+	if node.Kind == yaml.ScalarNode {
+		tag = node.ShortTag()
 	}
+	_, short := shortForms()[want]
 	switch {
+	case short && tag == "!!str":
 	case want.Kind() == reflect.Struct && node.Kind == yaml.MappingNode:
 		f.holdKeys(node, want, key)
 	case want.Kind() == reflect.Slice && node.Kind == yaml.SequenceNode:
 		for i, value := range node.Content {
 			f.hold(value, want.Elem(), fmt.Sprintf("%s[%d]", key, i))
 		}
-	case want.Kind() == reflect.String && isText:
+	case want.Kind() == reflect.String && tag == "!!str":
+	case (want.Kind() == reflect.Int || takesNumber(want)) && tag == "!!int":
+		if _, err := strconv.Atoi(node.Value); err != nil {
+			f.add(key, "%s is not a plain decimal number", node.Value)
+		}
+	case want.Kind() == reflect.Bool && tag == "!!bool":
 	default:
 		f.add(key, "%s, but must be %s", describe(node), expected(want))
 	}
@@ -88,13 +97,7 @@ func (f *findings) hold(node *yaml.Node, want reflect.Type, key string) {
 
 // holdKeys compares the keys of a mapping, and of those that are merged into it by "<<", with the fields of a struct.
 func (f *findings) holdKeys(mapping *yaml.Node, want reflect.Type, parent string) {
-	fields := map[string]reflect.Type{}
-	var names []string
-	for i := range want.NumField() {
-		name := want.Field(i).Tag.Get("mapstructure")
-		fields[name] = want.Field(i).Type
-		names = append(names, name)
-	}
+	fields, names := keysOf(want)
 	first := map[string]int{}
 	for pair := range slices.Chunk(mapping.Content, 2) {
 		name, value := pair[0], pair[1]
@@ -112,6 +115,35 @@ func (f *findings) holdKeys(mapping *yaml.Node, want reflect.Type, parent string
 		default:
 			first[name.Value] = name.Line
 			f.hold(value, field, key)
+		}
+	}
+}
+
+// keysOf lists the keys of a struct with the types of their values, and their names in order.
+func keysOf(want reflect.Type) (fields map[string]reflect.Type, names []string) {
+	fields = map[string]reflect.Type{}
+	for field := range fieldsOf(want) {
+		name := field.Tag.Get("mapstructure")
+		fields[name] = field.Type
+		names = append(names, name)
+	}
+	return fields, names
+}
+
+// fieldsOf yields the fields of a struct and, in their place, those of a struct that is squashed into it.
+func fieldsOf(want reflect.Type) iter.Seq[reflect.StructField] {
+	return func(yield func(reflect.StructField) bool) {
+		for i := range want.NumField() {
+			field := want.Field(i)
+			if field.Anonymous {
+				for inner := range fieldsOf(field.Type) {
+					if !yield(inner) {
+						return
+					}
+				}
+			} else if !yield(field) {
+				return
+			}
 		}
 	}
 }
@@ -165,14 +197,24 @@ func expected(want reflect.Type) string {
 	switch want {
 	case reflect.TypeFor[endEntry]():
 		return "the path of a socket, or {listen: PATH}"
+	case reflect.TypeFor[restartEntry]():
+		return "always, on-failure or never, or {policy: …, delay: …}"
 	case reflect.TypeFor[stringList]():
 		return "a text, or a list of them"
+	case reflect.TypeFor[sizeText]():
+		return "a size, such as 64KiB"
+	case reflect.TypeFor[idText]():
+		return "a name or a number"
 	}
 	switch want.Kind() {
 	case reflect.Struct:
 		return "a mapping of keys to values"
 	case reflect.Slice:
 		return "a list (each entry starts with “- ”; [] is an empty one)"
+	case reflect.Int:
+		return "a number"
+	case reflect.Bool:
+		return "true or false"
 	default:
 		return "a text (put it in quotes)"
 	}

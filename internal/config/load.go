@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/go-viper/mapstructure/v2"
@@ -84,9 +85,10 @@ func parse(path string, text []byte) (*Config, error) {
 
 // fileEntry, and the types below it, are the file as it is written. Every key is in lower case, as viper wants it.
 type fileEntry struct {
-	API   apiEntry    `mapstructure:"api"`
-	Log   logEntry    `mapstructure:"log"`
-	Links []linkEntry `mapstructure:"links"`
+	API      apiEntry       `mapstructure:"api"`
+	Log      logEntry       `mapstructure:"log"`
+	Defaults behaviourEntry `mapstructure:"defaults"`
+	Links    []linkEntry    `mapstructure:"links"`
 }
 
 type apiEntry struct {
@@ -99,25 +101,60 @@ type logEntry struct {
 }
 
 type linkEntry struct {
-	Name string    `mapstructure:"name"`
-	A    *endEntry `mapstructure:"a"`
-	B    *endEntry `mapstructure:"b"`
+	Name           string    `mapstructure:"name"`
+	A              *endEntry `mapstructure:"a"`
+	B              *endEntry `mapstructure:"b"`
+	behaviourEntry `mapstructure:",squash"`
+}
+
+// behaviourEntry is what a link may say beside its name and its ends, and defaults for all. A nil is not written.
+type behaviourEntry struct {
+	Restart      *restartEntry `mapstructure:"restart"`
+	Absent       *string       `mapstructure:"absent"`
+	BufferSize   *sizeText     `mapstructure:"buffer_size"`
+	OnDisconnect *string       `mapstructure:"on_disconnect"`
+	Disabled     *bool         `mapstructure:"disabled"`
+}
+
+// restartEntry is the long form of a restart policy; the short form is the policy alone.
+type restartEntry struct {
+	Policy      *string `mapstructure:"policy"`
+	Delay       *string `mapstructure:"delay"`
+	MaxDelay    *string `mapstructure:"max_delay"`
+	MaxFailures *int    `mapstructure:"max_failures"`
 }
 
 // endEntry is the long form of an end; the short form is the address to listen on.
 type endEntry struct {
-	Listen string `mapstructure:"listen"`
+	Listen    string `mapstructure:"listen"`
+	Mode      string `mapstructure:"mode"`
+	Owner     idText `mapstructure:"owner"`
+	Group     idText `mapstructure:"group"`
+	AllowUIDs []int  `mapstructure:"allow_uids"`
+	WhenBusy  string `mapstructure:"when_busy"`
 }
 
 // stringList is written as a list of strings, or as a single one.
 type stringList []string
 
+// sizeText is a size as people write it, such as 64KiB, or a number of bytes.
+type sizeText string
+
+// idText is the name of a user or a group, or its number.
+type idText string
+
 // shortForms are the types that a plain string may stand for, and what it stands for.
 func shortForms() map[reflect.Type]func(string) any {
 	return map[reflect.Type]func(string) any{
-		reflect.TypeFor[stringList](): func(s string) any { return []string{s} },
-		reflect.TypeFor[endEntry]():   func(s string) any { return map[string]any{"listen": s} },
+		reflect.TypeFor[stringList]():   func(s string) any { return []string{s} },
+		reflect.TypeFor[endEntry]():     func(s string) any { return map[string]any{"listen": s} },
+		reflect.TypeFor[restartEntry](): func(s string) any { return map[string]any{"policy": s} },
 	}
+}
+
+// takesNumber tells whether a text type may be written as a plain number, too.
+func takesNumber(t reflect.Type) bool {
+	return t == reflect.TypeFor[sizeText]() || t == reflect.TypeFor[idText]()
 }
 
 // strictly makes mapstructure refuse what it would otherwise convert, and teaches it the short forms.
@@ -125,8 +162,15 @@ func strictly(c *mapstructure.DecoderConfig) {
 	c.WeaklyTypedInput = false
 	short := shortForms()
 	c.DecodeHook = func(_, to reflect.Type, value any) (any, error) {
-		if text, ok := value.(string); ok && short[to] != nil {
-			return short[to](text), nil
+		switch v := value.(type) {
+		case string:
+			if short[to] != nil {
+				return short[to](v), nil
+			}
+		case int:
+			if takesNumber(to) {
+				return strconv.Itoa(v), nil
+			}
 		}
 		return value, nil
 	}

@@ -7,11 +7,15 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
+	"serialhub/internal/address"
 	"serialhub/internal/config"
 )
 
@@ -43,11 +47,32 @@ func TestLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := fmt.Sprintf("%s %v %v %v %s", c.Path, c.API.Listen, c.Log.Level, c.Links, c.Log.Format)
-	want := fmt.Sprintf("%s [127.0.0.1:7373] INFO [{dbg {unix:/run/dbg-a} {unix:/run/dbg-b}} {Console.1 {unix:@console} {unix:%s/console.sock}}] text",
-		path, filepath.Dir(path))
-	if got != want {
-		t.Errorf("Load gave\n%s, want\n%s", got, want)
+	end := func(text string) config.End {
+		addr, err := address.Parse(text, filepath.Dir(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return config.End{Listen: addr, Mode: 0o600, WhenBusy: config.BusyReject}
+	}
+	link := func(name, a, b string) config.Link {
+		return config.Link{
+			Name: name, A: end(a), B: end(b),
+			Restart:    config.Restart{Policy: config.Always, Delay: 200 * time.Millisecond, MaxDelay: 30 * time.Second},
+			Absent:     config.AbsentDiscard,
+			BufferSize: 65536, OnDisconnect: config.OnDisconnectKeep,
+		}
+	}
+	want := &config.Config{
+		Path: path,
+		API:  config.API{Listen: []config.APIAddress{{Network: "tcp", Address: "127.0.0.1:7373"}}},
+		Log:  config.Log{Level: slog.LevelInfo, Format: "text"},
+		Links: []config.Link{
+			link("dbg", "/run/dbg-a", "/run/dbg-b"),
+			link("Console.1", "unix:@console", "console.sock"),
+		},
+	}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("Load gave\n%+v, want\n%+v", c, want)
 	}
 }
 
@@ -69,6 +94,35 @@ func TestLoadValues(t *testing.T) {
 		}},
 		{"anchors and merges", "links:\n- &x {name: one, a: /1, b: /2}\n- {<<: *x, name: two, a: /3, b: /4}", func(c *config.Config) bool {
 			return c.Links[1].Name == "two" && c.Links[1].B.Listen.Path() == "/4"
+		}},
+		{"everything about a link", `
+links:
+  - name: x
+    a: {listen: /1, mode: "0660", owner: root, group: 108, allow_uids: [0, 64055], when_busy: replace}
+    b: {listen: /2, when_busy: queue}
+    restart: {policy: on-failure, delay: 1s, max_delay: 1m, max_failures: 5}
+    absent: buffer
+    buffer_size: 1MiB
+    on_disconnect: close
+    disabled: true
+`, func(c *config.Config) bool {
+			l := c.Links[0]
+			return l.A.Mode == 0o660 && l.A.Owner == "root" && l.A.Group == "108" && slices.Equal(l.A.AllowUIDs, []int{0, 64055}) &&
+				l.A.WhenBusy == config.BusyReplace && l.B.WhenBusy == config.BusyQueue && l.B.Mode == 0o600 &&
+				l.Restart == config.Restart{Policy: config.OnFailure, Delay: time.Second, MaxDelay: time.Minute, MaxFailures: 5} &&
+				l.Absent == config.AbsentBuffer && l.BufferSize == 1<<20 && l.OnDisconnect == config.OnDisconnectClose && l.Disabled
+		}},
+		{"defaults, and a link that has its own", `
+defaults: {restart: {policy: never, delay: 1s}, absent: hold, buffer_size: 100}
+links:
+  - {name: x, a: /1, b: /2}
+  - {name: y, a: /3, b: /4, restart: always, absent: discard, disabled: true}
+  - {name: z, a: /5, b: /6, restart: {max_failures: 2}}
+`, func(c *config.Config) bool {
+			x, y, z := c.Links[0], c.Links[1], c.Links[2]
+			return x.Restart.Policy == config.Never && x.Restart.Delay == time.Second && x.Absent == config.AbsentHold && x.BufferSize == 100 && !x.Disabled &&
+				y.Restart.Policy == config.Always && y.Restart.Delay == time.Second && y.Absent == config.AbsentDiscard && y.Disabled &&
+				z.Restart.Policy == config.Never && z.Restart.MaxFailures == 2 && z.A.Listen.Path() == "/5"
 		}},
 		{"the longest name", "links: [{name: " + strings.Repeat("x", 63) + ", a: /1, b: /2}]", func(c *config.Config) bool { return len(c.Links[0].Name) == 63 }},
 		{"a byte order mark", "\ufefflinks: []", func(c *config.Config) bool { return len(c.Links) == 0 }},
@@ -108,8 +162,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"an unknown anchor", "links: *x", []string{"unknown anchor"}},
 		{"no links", "log: {}", []string{"1:1: links: the key is missing"}},
 		{"links without a value", "links:", []string{"1:7: links: has no value, but must be a list"}},
-		{"unknown keys", "lonks: []\nfoo:\nlinks: []", []string{"1:1: lonks: unknown key; known here: api, log, links", "2:1: foo: unknown key"}},
-		{"an unknown key of a link", link(good + "\nc: /3"), []string{"5:5: links[0].c: unknown key; known here: name, a, b"}},
+		{"unknown keys", "lonks: []\nfoo:\nlinks: []", []string{"1:1: lonks: unknown key; known here: api, log, defaults, links", "2:1: foo: unknown key"}},
+		{"an unknown key of a link", link(good + "\nc: /3"), []string{"5:5: links[0].c: unknown key; known here: name, a, b, restart, absent, buffer_size, on_disconnect, disabled"}},
 		{"an unknown key of an end", link("name: x\na: {listen: /1, mod: 1}\nb: /2"), []string{"3:21: links[0].a.mod: unknown key"}},
 		{"a key twice", link(good + "\na: /3"), []string{"5:5: links[0].a: the key is there twice, first in line 3"}},
 		{"a key in capitals", link("Name: x\na: /1\nb: /2"), []string{"2:5: links[0].Name: unknown key"}},
@@ -129,6 +183,29 @@ func TestLoadRefuses(t *testing.T) {
 		{"the API's address", "api: {listen: unix:/1}\n" + link(good), []string{"links[0].a: unix:/1 is already the address of api.listen"}},
 		{"a path that is too long", link("name: x\na: /" + strings.Repeat("x", 107) + "\nb: /2"), []string{"3:8: links[0].a: "}},
 		{"another kind of address", link("name: x\na: udp:x:1\nb: /2"), []string{`"udp" is not a kind of address`}},
+		{"a mode that is a number", link("name: x\na: {listen: /1, mode: 0660}\nb: /2"), []string{"3:27: links[0].a.mode: is 0660 (int), but must be a text (put it in quotes)"}},
+		{"a mode that is none", link("name: x\na: {listen: /1, mode: '0980'}\nb: /2"), []string{`links[0].a.mode: "0980" is not a mode`}},
+		{"a mode with more than permissions", link("name: x\na: {listen: /1, mode: '4755'}\nb: /2"), []string{"is not a mode"}},
+		{"a mode of an abstract socket", link("name: x\na: {listen: 'unix:@x', mode: '0660', group: kvm}\nb: /2"), []string{"links[0].a.mode: an abstract socket has no file", "links[0].a.group: an abstract"}},
+		{"a uid that is a name", link("name: x\na: {listen: /1, allow_uids: [root]}\nb: /2"), []string{`links[0].a.allow_uids[0]: is the text "root", but must be a number`}},
+		{"a uid that is none", link("name: x\na: {listen: /1, allow_uids: [-1, 0]}\nb: /2"), []string{"links[0].a.allow_uids[0]: -1 is not a uid"}},
+		{"what to do when busy", link("name: x\na: {listen: /1, when_busy: wait}\nb: /2"), []string{`links[0].a.when_busy: "wait" is not one of reject, replace, queue`}},
+		{"a wrong policy", link(good + "\nrestart: sometimes"), []string{`5:14: links[0].restart: "sometimes" is not one of always, on-failure, never`}},
+		{"a wrong policy in the long form", link(good + "\nrestart: {policy: no}"), []string{`links[0].restart.policy: "no" is not one of`}},
+		{"a policy that is a list", link(good + "\nrestart: [always]"), []string{"links[0].restart: is a list, but must be always, on-failure or never"}},
+		{"a delay without a unit", link(good + "\nrestart: {delay: '5'}"), []string{`links[0].restart.delay: "5" is not a time`}},
+		{"delays out of range", link(good + "\nrestart: {delay: 1ms, max_delay: 25h}"), []string{"links[0].restart.delay: 1ms is out of range", "links[0].restart.max_delay: 25h is out of range"}},
+		{"a delay above its maximum", link(good + "\nrestart: {delay: 1m}"), []string{"links[0].restart.delay: 1m0s is longer than max_delay, which is 30s"}},
+		{"a negative limit", link(good + "\nrestart: {max_failures: -1}"), []string{"max_failures: -1 is negative"}},
+		{"a limit that is not whole", link(good + "\nrestart: {max_failures: 1.5}"), []string{"is 1.5 (float), but must be a number"}},
+		{"an unknown absent", link(good + "\nabsent: drop"), []string{`links[0].absent: "drop" is not one of discard, hold, buffer`}},
+		{"an unknown on_disconnect", link(good + "\non_disconnect: drop"), []string{`links[0].on_disconnect: "drop" is not one of keep, close`}},
+		{"a size that is none", link(good + "\nbuffer_size: big"), []string{`links[0].buffer_size: "big" is not a size`}},
+		{"a size of nothing", link(good + "\nbuffer_size: 0"), []string{"links[0].buffer_size: 0 is out of range; it can be from 1 byte to 64 MiB"}},
+		{"a size that is too large", link(good + "\nbuffer_size: 1GiB"), []string{"1GiB is out of range"}},
+		{"disabled with a text", link(good + "\ndisabled: 'yes'"), []string{`is the text "yes", but must be true or false`}},
+		{"wrong defaults", "defaults: {absent: drop, name: x}\nlinks: []", []string{"1:26: defaults.name: unknown key"}},
+		{"a wrong default that no link uses", "defaults: {absent: drop}\nlinks: []", []string{`1:20: defaults.absent: "drop" is not one of`}},
 		{"a wrong level", "log: {level: loud}\nlinks: []", []string{`1:14: log.level: "loud" is none of debug, info, warn, error`}},
 		{"a wrong format", "log: {format: xml}\nlinks: []", []string{`log.format: "xml" is neither text nor json`}},
 		{"an open API", "api: {listen: 0.0.0.0:7373}\nlinks: []", []string{"not a loopback address"}},

@@ -49,7 +49,7 @@ func ownerOf(path string) string {
 			continue
 		}
 		if pid := holderOf("socket:[" + inode + "]"); pid != 0 {
-			return fmt.Sprintf("pid %d (%s)", pid, Command(pid))
+			return fmt.Sprintf("pid %d (%s)", pid, Identify(pid).Command)
 		}
 	}
 	return "a program that is not visible from here (another user's, or one in a container)"

@@ -1,11 +1,7 @@
 package endpoint
 
 import (
-	"bytes"
-	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,30 +25,4 @@ func credentials(fd int) (Credentials, error) {
 		return Credentials{}, os.NewSyscallError("getsockopt SO_PEERCRED", err)
 	}
 	return Credentials{PID: int(cred.Pid), UID: int(cred.Uid), GID: int(cred.Gid)}, nil
-}
-
-// Command returns the name of the program that a process runs, or "" when it cannot be told (it has ended,
-// or is not visible from here). It reads /proc, which can block while the process is stuck in the kernel.
-func Command(pid int) string {
-	if pid <= 0 {
-		return ""
-	}
-	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if first, _, _ := bytes.Cut(line, []byte{0}); err == nil && len(first) > 0 {
-		return baseName(string(first))
-	}
-	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSuffix(string(name), "\n")
-}
-
-// baseName takes the folder off a program's path; a title, such as "sshd: root@pts/0", has none.
-func baseName(argv0 string) string {
-	if strings.HasPrefix(argv0, "/") {
-		return filepath.Base(argv0)
-	}
-	program, _, _ := strings.Cut(argv0, " ")
-	return program
 }

@@ -20,6 +20,13 @@ const backlog = 128
 // ErrNoPeer says that nobody is waiting to be accepted.
 var ErrNoPeer = errors.New("nobody is waiting to be accepted")
 
+// Socket says where to listen, and what its file shall look like.
+type Socket struct {
+	Address      address.Address
+	Mode         uint32 // permission bits of the file
+	Owner, Group string // of the file, each a name or a number; "" for the hub's own
+}
+
 // Listener accepts the peers of one end on a unix stream socket. It owns the descriptor and the socket's file.
 // It is not safe for use by several goroutines at once.
 type Listener struct {
@@ -31,51 +38,78 @@ type Listener struct {
 // fileID tells one file from another that was put in its place.
 type fileID struct{ dev, ino uint64 }
 
-// Listen binds addr, with mode 0600, and listens. It takes over the file of a socket whose owner is dead;
-// anything else that is in the way is left alone and named in the error.
-func Listen(addr address.Address) (*Listener, error) {
-	l := &Listener{addr: addr}
-	if path := addr.Path(); path != "" {
+// Listen binds the socket and listens. It takes over the file of a socket whose owner is dead; anything else that is
+// in the way is left alone and named in the error.
+func Listen(s Socket) (*Listener, error) {
+	uid, gid, err := owners(s)
+	if err != nil {
+		return nil, err
+	}
+	if path := s.Address.Path(); path != "" {
 		if err := makeWay(path); err != nil {
 			return nil, err
 		}
 	}
-	if err := l.bind(); err != nil {
-		return nil, describe(addr, err)
+	l := &Listener{addr: s.Address}
+	l.fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	if err := l.bind(s.Mode, uid, gid); err != nil {
+		l.Close() //nolint:errcheck // the first error is the one to report
+		return nil, describe(s.Address, err)
 	}
 	return l, nil
 }
 
-func (l *Listener) bind() (err error) {
-	l.fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return os.NewSyscallError("socket", err)
-	}
-	defer func() {
-		if err != nil {
-			l.Close() //nolint:errcheck // the first error is the one to report
-		}
-	}()
-	// The socket's inode gives bind(2) the mode of the file that it makes, so the file is never wider open than this.
-	if err := unix.Fchmod(l.fd, 0o600); err != nil {
+// bind makes the file, gives it its owner and mode, and only then listens: until that moment nobody can connect, and
+// the file is never open to more than it shall be.
+func (l *Listener) bind(mode uint32, uid, gid int) error {
+	// bind(2) takes the mode of the file that it makes from the socket's inode, less the umask.
+	if err := unix.Fchmod(l.fd, 0o600&mode); err != nil {
 		return os.NewSyscallError("fchmod", err)
 	}
 	if err := unix.Bind(l.fd, &unix.SockaddrUnix{Name: l.addr.SocketName()}); err != nil {
 		return os.NewSyscallError("bind", err)
 	}
 	if path := l.addr.Path(); path != "" {
-		if l.file, err = identify(path); err != nil {
+		if err := l.dress(path, mode, uid, gid); err != nil {
 			return err
 		}
 	}
 	return os.NewSyscallError("listen", unix.Listen(l.fd, backlog))
 }
 
+// dress notes which file is the socket's, and sets its owner and mode through a descriptor, so that a link that
+// somebody puts in its place is not followed.
+func (l *Listener) dress(path string, mode uint32, uid, gid int) error {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd) //nolint:errcheck // an O_PATH descriptor
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		return &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	if stat.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return fmt.Errorf("%s has been replaced while it was being made", path)
+	}
+	l.file = fileID{dev: stat.Dev, ino: stat.Ino}
+	if uid >= 0 || gid >= 0 {
+		if err := unix.Fchownat(fd, "", uid, gid, unix.AT_EMPTY_PATH); err != nil {
+			return fmt.Errorf("uid %d may not give %s to uid %d, gid %d (%w); run the hub as root, or as a member of that group", os.Geteuid(), path, uid, gid, err)
+		}
+	}
+	// chmod(2) refuses an O_PATH descriptor itself, but not its name in /proc.
+	if err := unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), mode); err != nil {
+		return &os.PathError{Op: "chmod", Path: path, Err: err}
+	}
+	return nil
+}
+
 // FD is the listening descriptor, to be polled; it stays the Listener's.
 func (l *Listener) FD() int { return l.fd }
-
-// Address is where the Listener listens.
-func (l *Listener) Address() address.Address { return l.addr }
 
 // Accept takes the next peer that has connected. It never blocks: without one it returns ErrNoPeer.
 func (l *Listener) Accept() (Peer, error) {
@@ -162,7 +196,7 @@ func describe(addr address.Address, err error) error {
 		return fmt.Errorf("the folder %s does not exist (%w); make it: mkdir -p %s", folder, err, folder)
 	case errors.Is(err, unix.ENOTDIR):
 		return fmt.Errorf("%s is not a folder (%w); choose another path", folder, err)
-	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
+	case errors.Is(err, unix.EACCES):
 		return fmt.Errorf("uid %d may not make a socket in %s (%w); change its owner or mode, or choose another folder", os.Geteuid(), folder, err)
 	case errors.Is(err, unix.EROFS):
 		return fmt.Errorf("%s is on a read-only file system (%w); choose another folder", folder, err)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
@@ -30,19 +31,19 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
-func parse(t *testing.T, text string) address.Address {
+func socket(t *testing.T, text string) endpoint.Socket {
 	t.Helper()
 	addr, err := address.Parse(text, "/")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return addr
+	return endpoint.Socket{Address: addr, Mode: 0o600}
 }
 
 // listen opens an address and closes it with the test.
 func listen(t *testing.T, text string) *endpoint.Listener {
 	t.Helper()
-	l, err := endpoint.Listen(parse(t, text))
+	l, err := endpoint.Listen(socket(t, text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +58,7 @@ func TestListenAndAccept(t *testing.T) {
 			if _, err := l.Accept(); !errors.Is(err, endpoint.ErrNoPeer) {
 				t.Fatalf("Accept gave %v before anybody came", err)
 			}
-			conn, err := net.Dial("unix", l.Address().SocketName())
+			conn, err := net.Dial("unix", strings.TrimPrefix(text, "unix:"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -140,7 +141,7 @@ func TestLiveSocketIsRefused(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			path := filepath.Join(shortDir(t), "s")
 			fd := occupy(t, kind, path)
-			l, err := endpoint.Listen(parse(t, path))
+			l, err := endpoint.Listen(socket(t, path))
 			if err == nil {
 				l.Close()
 				t.Fatal("a live socket was taken over")
@@ -200,7 +201,7 @@ func TestListenRefuses(t *testing.T) {
 	before := descriptors(t)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			l, err := endpoint.Listen(parse(t, test.path))
+			l, err := endpoint.Listen(socket(t, test.path))
 			if err == nil {
 				l.Close()
 				t.Fatal("Listen took it")
@@ -227,13 +228,168 @@ func descriptors(t *testing.T) int {
 	return len(entries)
 }
 
-func TestCommand(t *testing.T) {
-	if got := endpoint.Command(os.Getpid()); got != "endpoint.test" {
-		t.Errorf("this process runs %q", got)
+func TestFileBelongsToWhomItShall(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can give a file away")
 	}
-	for _, pid := range []int{0, -1, 1 << 30} {
-		if got := endpoint.Command(pid); got != "" {
-			t.Errorf("pid %d runs %q", pid, got)
+	dir := shortDir(t)
+	tests := []struct {
+		name         string
+		mode         uint32
+		owner, group string
+		uid, gid     uint32
+	}{
+		{"mode", 0o660, "", "", 0, uint32(os.Getgid())},
+		{"wide open", 0o777, "", "", 0, uint32(os.Getgid())},
+		{"closed", 0, "", "", 0, uint32(os.Getgid())},
+		{"numbers", 0o600, "4711", "4712", 4711, 4712},
+		{"names", 0o640, "daemon", "root", 1, 0},
+		{"the group alone", 0o660, "", "daemon", 0, 1},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := socket(t, filepath.Join(dir, test.name))
+			s.Mode, s.Owner, s.Group = test.mode, test.owner, test.group
+			l, err := endpoint.Listen(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			var stat unix.Stat_t
+			if err := unix.Lstat(s.Address.Path(), &stat); err != nil {
+				t.Fatal(err)
+			}
+			if stat.Mode&0o7777 != test.mode || stat.Uid != test.uid || stat.Gid != test.gid {
+				t.Errorf("mode %o, uid %d, gid %d; want %o, %d, %d", stat.Mode&0o7777, stat.Uid, stat.Gid, test.mode, test.uid, test.gid)
+			}
+		})
+	}
+}
+
+func TestUnknownOwner(t *testing.T) {
+	path := filepath.Join(shortDir(t), "s")
+	for _, s := range []endpoint.Socket{{Owner: "nobody-of-this-name"}, {Group: "nobody-of-this-name"}} {
+		s.Address = socket(t, path).Address
+		_, err := endpoint.Listen(s)
+		if err == nil || !strings.Contains(err.Error(), "there is none of that name; make it") {
+			t.Errorf("Listen gave %v", err)
+		}
+		if _, err := os.Lstat(path); !os.IsNotExist(err) {
+			t.Errorf("the file was made: %v", err)
 		}
 	}
+}
+
+// TestFileIsNeverWiderOpen makes a socket over and over while another goroutine looks at its file: whatever it sees
+// before the socket is ready may be narrower than what is configured, and not wider.
+func TestFileIsNeverWiderOpen(t *testing.T) {
+	path := filepath.Join(shortDir(t), "s")
+	old := syscall.Umask(0)
+	defer syscall.Umask(old)
+	const mode = 0o640
+	stop, looked := make(chan struct{}), make(chan int)
+	go func() {
+		seen := 0
+		defer func() { looked <- seen }()
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			var stat unix.Stat_t
+			if unix.Lstat(path, &stat) == nil {
+				seen++
+				if wide := stat.Mode & 0o777 &^ mode; wide != 0 {
+					t.Errorf("the file had mode %o", stat.Mode&0o777)
+				}
+			}
+		}
+	}()
+	s := socket(t, path)
+	s.Mode = mode
+	for range 2000 {
+		l, err := endpoint.Listen(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+	}
+	close(stop)
+	if seen := <-looked; seen == 0 {
+		t.Error("nobody looked at the file")
+	}
+}
+
+// TestKeeper lets files disappear in every way, and leaves others alone.
+func TestKeeper(t *testing.T) {
+	tests := []struct {
+		name  string
+		harm  func(t *testing.T, path string)
+		loses bool
+	}{
+		{"nothing", func(*testing.T, string) {}, false},
+		{"another file comes", func(t *testing.T, path string) { os.WriteFile(path+"x", nil, 0o600) }, false},
+		{"deleted", func(t *testing.T, path string) { os.Remove(path) }, true},
+		{"renamed", func(t *testing.T, path string) { os.Rename(path, path+"x") }, true},
+		{"replaced by a file", func(t *testing.T, path string) { os.WriteFile(path+"x", nil, 0o600); os.Rename(path+"x", path) }, true},
+		{"replaced by another's socket", func(t *testing.T, path string) { os.Remove(path); listen(t, path) }, true},
+		{"its folder deleted", func(t *testing.T, path string) { os.RemoveAll(filepath.Dir(path)) }, true},
+		{"its folder replaced", func(t *testing.T, path string) { os.Rename(filepath.Dir(path), filepath.Dir(path)+"x") }, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			dir := filepath.Join(shortDir(t), "sub")
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			harmed, beside := listen(t, filepath.Join(dir, "s")), listen(t, filepath.Join(dir, "beside"))
+			keeper := endpoint.NewKeeper(10 * time.Millisecond)
+			lost := make(chan string, 10)
+			forget := keeper.Watch(harmed, func() { lost <- "harmed" })
+			defer forget()
+			if strings.Contains(test.name, "folder") {
+				beside.Close()
+			} else {
+				defer keeper.Watch(beside, func() { lost <- "beside" })()
+			}
+			stop, ended := make(chan struct{}), make(chan struct{})
+			go func() { defer close(ended); keeper.Run(stop) }()
+			defer func() { close(stop); <-ended }()
+			test.harm(t, filepath.Join(dir, "s"))
+			wait := 20 * time.Second
+			if !test.loses {
+				wait = 100 * time.Millisecond
+			}
+			select {
+			case name := <-lost:
+				if !test.loses || name != "harmed" {
+					t.Errorf("%s was reported", name)
+				}
+			case <-time.After(wait):
+				if test.loses {
+					t.Error("the loss was not noticed")
+				}
+			}
+			select {
+			case name := <-lost:
+				t.Errorf("%s was reported, too", name)
+			case <-time.After(50 * time.Millisecond):
+			}
+		})
+	}
+}
+
+func TestForgottenFilesAreNotReported(t *testing.T) {
+	l := listen(t, filepath.Join(shortDir(t), "s"))
+	keeper := endpoint.NewKeeper(time.Millisecond)
+	forget := keeper.Watch(l, func() { t.Error("a file that nobody watches was reported") })
+	forget()
+	forget()
+	l.Close()
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() { defer close(ended); keeper.Run(stop) }()
+	<-time.After(30 * time.Millisecond)
+	close(stop)
+	<-ended
 }

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"sync/atomic"
 
@@ -31,86 +30,106 @@ type Counters struct {
 	Received, Sent, Discarded atomic.Uint64 // bytes: from its peers; to them; from them and dropped
 }
 
+// Listener is where the peers of an end come from. Accept never blocks; without a peer it returns endpoint.ErrNoPeer.
+type Listener interface {
+	FD() int // is readable when a peer waits
+	Accept() (endpoint.Peer, error)
+	Close() error
+}
+
 // Event is something that happened at an end, or to the link.
 type Event struct {
 	Kind EventKind
 	Side Side                 // not for Over
-	Peer endpoint.Credentials // for Arrived, Left and Rejected
-	Err  error                // for AcceptFailed, CloseFailed and Over
+	ID   uint64               // of the peer, unique in its link
+	Peer endpoint.Credentials // of the peer
+	Err  error                // why, as EventKind says
 }
 
 // EventKind tells events apart.
 type EventKind int
 
-// The events of a link. After Arrived, Rejected and AcceptFailed the end accepts nobody until Accept is called.
+// The events of a link. After Arrived, Queued, Rejected and AcceptFailed the end accepts nobody until Accept is called.
 const (
-	Arrived      EventKind = iota // a peer is connected
-	Left                          // the peer of the end is gone, or has been closed
-	Rejected                      // a second peer came and was closed at once
+	Arrived      EventKind = iota // a peer has the end
+	Left                          // the peer of the end is gone; Err is nil if it has closed cleanly
+	Queued                        // a peer waits for the end; Arrived or Dequeued follows
+	Dequeued                      // a peer is gone that has waited
+	Rejected                      // a peer was closed at once; Err is ErrBusy or ErrUID
 	AcceptFailed                  // accept(2) failed, with Err
 	CloseFailed                   // a listener could not be closed cleanly, with Err
-	Over                          // the link has closed everything it owned; Err is nil unless it failed
+	Over                          // the link has closed everything it owned; Err is nil if it was told to
 )
+
+// Why a peer was turned away or closed, or a link is over.
+var (
+	ErrBusy     = errors.New("the end is taken")
+	ErrUID      = errors.New("its uid may not connect")
+	ErrReset    = errors.New("the end was reset")
+	ErrReplaced = errors.New("a newer peer has taken the end")
+	ErrPartner  = errors.New("the peer at the other end has left")
+	ErrLost     = errors.New("a peer has left, and that ends the link")
+)
+
+var errOver = errors.New("the link is closed")
 
 // Link joins the peers of two ends. It runs on its loop; its exported methods hand their work to the loop, wait
 // until it is done, and may be called from any other goroutine.
 type Link struct {
-	loop   *Loop
-	report func(Event)
-	ends   [2]*end
-	lanes  [2]*lane // lanes[side] carries what comes from that side
-	ending bool     // drains, then closes
-	over   bool
+	loop    *Loop
+	report  func(Event)
+	rules   Rules
+	ends    [2]*end
+	lanes   [2]*lane // lanes[side] carries what comes from that side
+	peers   uint64   // that have come so far
+	ending  bool     // it drains, then closes
+	over    bool
+	outcome error // what Over reports
 }
 
 // end is one side of a link, and who is connected there.
 type end struct {
 	side      Side
 	count     *Counters
-	listener  *endpoint.Listener // nil while the end is not open
+	listener  Listener // nil while the end is not open
 	accept    *watch
-	accepting bool  // not while an arrival is being reported
-	peer      *peer // nil while nobody is connected
-}
-
-// peer is a connected program. The link owns its descriptor.
-type peer struct {
-	endpoint.Peer
-	watch  *watch
-	silent bool // it has shut down its sending side, and may still be listening
+	accepting bool    // not while an arrival is being reported
+	peer      *peer   // nil while nobody is connected
+	queue     []*peer // who waits for the end, first come first
 }
 
 // NewLink makes a link without listeners. Events are reported on the loop's goroutine, so report must not block.
-func NewLink(loop *Loop, counters *[2]Counters, report func(Event)) (*Link, error) {
-	k := &Link{loop: loop, report: report}
+func NewLink(loop *Loop, rules Rules, counters *[2]Counters, report func(Event)) (*Link, error) {
+	k := &Link{loop: loop, report: report, rules: rules}
 	for side := range k.ends {
 		k.ends[side] = &end{side: Side(side), count: &counters[side]}
 	}
 	for side := range k.lanes {
 		lane, err := newLane(k.ends[side], k.ends[1-side], loop.scratch)
 		if err != nil {
-			if side == 1 {
-				k.lanes[0].close()
-			}
+			k.closeLanes()
 			return nil, err
 		}
+		lane.setAbsent(rules.Absent, rules.BufferSize)
 		k.lanes[side] = lane
 	}
 	return k, nil
 }
 
-// Listen gives an end its listener, which the link owns from now on, also when it returns an error.
-// The end accepts its first peer without a call of Accept.
-func (k *Link) Listen(side Side, listener *endpoint.Listener) error {
+// Listen gives an end its listener, in the place of one that it may have. The link owns it from now on, also when it
+// returns an error. The end accepts its next peer without a call of Accept.
+func (k *Link) Listen(side Side, listener Listener) error {
 	err := errOver
 	k.loop.call(k, func() {
 		if k.over || k.ending {
 			return
 		}
 		e := k.ends[side]
-		e.accept, err = k.loop.watch(listener.FD(), 0, k, func(uint32) { k.arrive(e) })
-		if err == nil {
-			e.listener, e.accepting = listener, true
+		var accept *watch
+		if accept, err = k.loop.watch(listener.FD(), 0, k, func(uint32) { k.arrive(e) }); err == nil {
+			k.lastCall(e)
+			k.stopListening(e)
+			e.listener, e.accept, e.accepting = listener, accept, true
 			k.settle()
 		}
 	})
@@ -119,12 +138,6 @@ func (k *Link) Listen(side Side, listener *endpoint.Listener) error {
 	}
 	return nil
 }
-
-// maxLeft is how many peers may have left an end with bytes that nobody has read yet, before the next one has to
-// wait in the backlog.
-const maxLeft = 8
-
-var errOver = errors.New("the link is closed")
 
 // Accept lets an end accept its next peer.
 func (k *Link) Accept(side Side) {
@@ -138,7 +151,17 @@ func (k *Link) Accept(side Side) {
 func (k *Link) Disconnect(side Side) {
 	k.loop.call(k, func() {
 		if e := k.ends[side]; e.peer != nil {
-			k.depart(e)
+			k.detach(e, ErrReset)
+			k.settle()
+		}
+	})
+}
+
+// Expire closes the peer of an end if that is to be closed anyway, and does not take what was sent to it.
+func (k *Link) Expire(side Side) {
+	k.loop.call(k, func() {
+		if e := k.ends[side]; e.peer != nil && e.peer.closing {
+			k.detach(e, ErrPartner)
 			k.settle()
 		}
 	})
@@ -151,16 +174,10 @@ func (k *Link) Drain() {
 		if k.over || k.ending {
 			return
 		}
-		k.ending = true
 		for _, e := range k.ends {
-			if e.listener != nil && e.peer == nil {
-				k.arrive(e) // whoever has connected counts as there, and may have sent something
-			}
-			k.stopListening(e)
+			k.lastCall(e)
 		}
-		for _, lane := range k.lanes {
-			lane.finish()
-		}
+		k.drain()
 		k.settle()
 	})
 }
@@ -170,100 +187,54 @@ func (k *Link) Close() {
 	k.loop.call(k, func() { k.finish(nil) })
 }
 
-// arrive takes a peer that has connected, or turns it away.
-func (k *Link) arrive(e *end) {
-	accepted, err := e.listener.Accept()
-	if errors.Is(err, endpoint.ErrNoPeer) {
-		return
+// drain lets through only what has been sent up to now. The caller settles.
+func (k *Link) drain() {
+	k.ending = true
+	for _, e := range k.ends {
+		k.stopListening(e)
 	}
-	e.accepting = false
-	defer k.settle()
-	if err != nil {
-		k.report(Event{Kind: AcceptFailed, Side: e.side, Err: err})
-		return
-	}
-	if e.peer != nil && hungUp(e.peer.FD) {
-		k.depart(e) // its EPOLLHUP is still to come
-	}
-	if e.peer != nil {
-		unix.Close(accepted.FD) //nolint:errcheck // nothing was read from it
-		e.count.Rejected.Add(1)
-		k.report(Event{Kind: Rejected, Side: e.side, Peer: accepted.Credentials})
-		return
-	}
-	p := &peer{Peer: accepted}
-	p.watch, err = k.loop.watch(p.FD, 0, k, func(events uint32) { k.ready(e, p, events) })
-	if err != nil {
-		unix.Close(p.FD) //nolint:errcheck // nothing was read from it
-		k.report(Event{Kind: AcceptFailed, Side: e.side, Err: fmt.Errorf("%s: %w", e.listener.Address(), err)})
-		return
-	}
-	e.peer = p
-	e.count.Connections.Add(1)
-	k.report(Event{Kind: Arrived, Side: e.side, Peer: p.Credentials})
-}
-
-func hungUp(fd int) bool {
-	poll := []unix.PollFd{{Fd: int32(fd)}}
-	n, err := unix.Poll(poll, 0)
-	return err == nil && n > 0 && poll[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
-}
-
-// ready moves the bytes of a peer whose socket became readable or writable, or sees it off.
-func (k *Link) ready(e *end, p *peer, events uint32) {
-	if e.peer != p {
-		return
-	}
-	if events&(unix.EPOLLHUP|unix.EPOLLERR) != 0 {
-		k.depart(e)
-		k.settle()
-		return
-	}
-	if events&unix.EPOLLOUT != 0 {
-		k.pump(k.lanes[e.side.Other()])
-	}
-	if events&unix.EPOLLIN != 0 && e.peer == p {
-		k.pump(k.lanes[e.side])
-	}
-	k.settle()
-}
-
-func (k *Link) pump(lane *lane) {
-	if err := lane.pump(); errors.Is(err, errReceiver) {
-		k.depart(lane.to)
+	for _, lane := range k.lanes {
+		lane.finish()
 	}
 }
 
-// depart takes the peer off its end. What it said before is delivered still; what was on its way to it is dropped.
-func (k *Link) depart(e *end) {
-	p := e.peer
-	e.peer = nil
-	k.loop.unwatch(p.watch)
-	unix.Shutdown(p.FD, unix.SHUT_RDWR) //nolint:errcheck // it may have done so itself
-	k.lanes[e.side.Other()].strand()
-	outgoing := k.lanes[e.side]
-	outgoing.left = append(outgoing.left, p)
-	k.report(Event{Kind: Left, Side: e.side, Peer: p.Credentials})
-	k.pump(outgoing)
-}
-
-// settle waits for exactly what can go on, and closes a link that has delivered all it had to.
+// settle brings the link to rest after each event: it closes whom it has to, lets in who waits, and then waits for
+// exactly what can go on.
 func (k *Link) settle() {
 	if k.over {
 		return
 	}
 	for side, e := range k.ends {
-		incoming, outgoing := k.lanes[side], k.lanes[1-side]
+		if e.peer != nil && e.peer.closing && k.lanes[1-side].delivered() {
+			k.detach(e, ErrPartner)
+		}
+	}
+	if k.ending && k.lanes[A].delivered() && k.lanes[B].delivered() {
+		k.finish(k.outcome)
+		return
+	}
+	for _, e := range k.ends {
+		if e.peer == nil && len(e.queue) > 0 && k.admits(e) {
+			k.attach(e, e.queue[0])
+			e.queue = e.queue[1:]
+		}
+	}
+	for side, e := range k.ends {
 		if e.listener != nil {
-			k.loop.interest(e.accept, when(e.accepting && len(incoming.left) < maxLeft, unix.EPOLLIN))
+			k.loop.interest(e.accept, when(e.accepting && k.admits(e), unix.EPOLLIN))
 		}
 		if e.peer != nil {
-			k.loop.interest(e.peer.watch, when(incoming.wantsInput(), unix.EPOLLIN)|when(outgoing.held > 0, unix.EPOLLOUT))
+			readable, writable := k.lanes[side].wantsInput(), k.lanes[1-side].pending()
+			k.loop.interest(e.peer.watch, when(readable, unix.EPOLLIN)|when(writable, unix.EPOLLOUT))
 		}
 	}
-	if k.ending && k.lanes[A].finished() && k.lanes[B].finished() {
-		k.finish(nil)
-	}
+}
+
+// admits tells whether a peer may come to an end now. It has to wait while the peer at the other end is being closed,
+// which it would not belong to, and while too many have left words that nobody has read.
+func (k *Link) admits(e *end) bool {
+	other := k.ends[e.side.Other()].peer
+	return !k.ending && (other == nil || !other.closing) && len(k.lanes[e.side].left) < maxLeft
 }
 
 func when(wanted bool, event uint32) uint32 {
@@ -271,6 +242,14 @@ func when(wanted bool, event uint32) uint32 {
 		return event
 	}
 	return 0
+}
+
+// lastCall takes in who has connected to a listener that is about to be closed: it counts as there, and may have sent
+// something.
+func (k *Link) lastCall(e *end) {
+	if e.listener != nil && e.peer == nil {
+		k.arrive(e)
+	}
 }
 
 func (k *Link) stopListening(e *end) {
@@ -295,16 +274,31 @@ func (k *Link) finish(err error) {
 	k.over = true
 	for _, e := range k.ends {
 		k.stopListening(e)
+		for _, p := range e.queue {
+			k.hangUp(p)
+			k.report(Event{Kind: Dequeued, Side: e.side, ID: p.id, Peer: p.Credentials})
+		}
+		e.queue = nil
 		if p := e.peer; p != nil {
 			e.peer = nil
-			k.loop.unwatch(p.watch)
-			unix.Shutdown(p.FD, unix.SHUT_RDWR) //nolint:errcheck // it may have gone
-			unix.Close(p.FD)                    //nolint:errcheck // what could be delivered is
-			k.report(Event{Kind: Left, Side: e.side, Peer: p.Credentials})
+			k.hangUp(p)
+			k.report(Event{Kind: Left, Side: e.side, ID: p.id, Peer: p.Credentials, Err: errOver})
 		}
 	}
-	for _, lane := range k.lanes {
-		lane.close()
-	}
+	k.closeLanes()
 	k.report(Event{Kind: Over, Err: err})
+}
+
+func (k *Link) hangUp(p *peer) {
+	k.loop.unwatch(p.watch)
+	unix.Shutdown(p.FD, unix.SHUT_RDWR) //nolint:errcheck // it may have gone
+	unix.Close(p.FD)                    //nolint:errcheck // what could be delivered is
+}
+
+func (k *Link) closeLanes() {
+	for _, lane := range k.lanes {
+		if lane != nil {
+			lane.close()
+		}
+	}
 }

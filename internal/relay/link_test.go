@@ -37,6 +37,11 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
+	return newBenchWith(t, relay.Rules{})
+}
+
+func newBenchWith(t *testing.T, rules relay.Rules) *bench {
+	t.Helper()
 	before := descriptors(t)
 	loop, err := relay.NewLoop()
 	if err != nil {
@@ -57,7 +62,7 @@ func newBench(t *testing.T) *bench {
 			t.Errorf("%d descriptors are open, %d were before the test", after, before)
 		}
 	})
-	b.link, err = relay.NewLink(loop, &b.counters, func(e relay.Event) { b.events <- e })
+	b.link, err = relay.NewLink(loop, rules, &b.counters, func(e relay.Event) { b.events <- e })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,17 +97,22 @@ func descriptors(t *testing.T) int {
 
 func (b *bench) listen(side relay.Side) {
 	b.t.Helper()
+	if err := b.link.Listen(side, b.open(side)); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) open(side relay.Side) *endpoint.Listener {
+	b.t.Helper()
 	addr, err := address.Parse(b.paths[side], "/")
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	listener, err := endpoint.Listen(addr)
+	listener, err := endpoint.Listen(endpoint.Socket{Address: addr, Mode: 0o600})
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if err := b.link.Listen(side, listener); err != nil {
-		b.t.Fatal(err)
-	}
+	return listener
 }
 
 // dial connects to an end, without waiting until the link has noticed.

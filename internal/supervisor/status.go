@@ -1,6 +1,8 @@
 package supervisor
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"serialhub/internal/relay"
@@ -9,19 +11,20 @@ import (
 // LinkState says what a link is doing.
 type LinkState string
 
-// The states of a link. The first four follow from the states of its ends.
+// The states of a link. While it runs, its state follows from those of its ends.
 const (
 	LinkStarting LinkState = "starting" // its ends are being opened
 	LinkWaiting  LinkState = "waiting"  // nobody is connected
 	LinkHalf     LinkState = "half"     // one peer is
 	LinkUp       LinkState = "up"       // both are
 	LinkRetrying LinkState = "retrying" // an end, or the whole link, failed and is tried again
-	LinkStopped  LinkState = "stopped"
+	LinkFailed   LinkState = "failed"   // it failed too often, or once too often for its policy
+	LinkStopped  LinkState = "stopped"  // somebody stopped it, or the first loss did
 )
 
 // LinkStates returns every state a link can be in.
 func LinkStates() []LinkState {
-	return []LinkState{LinkStarting, LinkWaiting, LinkHalf, LinkUp, LinkRetrying, LinkStopped}
+	return []LinkState{LinkStarting, LinkWaiting, LinkHalf, LinkUp, LinkRetrying, LinkFailed, LinkStopped}
 }
 
 // EndState says what an end of a link is doing.
@@ -32,8 +35,8 @@ const (
 	EndOpening   EndState = "opening"
 	EndWaiting   EndState = "waiting"
 	EndConnected EndState = "connected"
-	EndRetrying  EndState = "retrying"
-	EndClosed    EndState = "closed"
+	EndRetrying  EndState = "retrying" // it could not be opened, and is tried again
+	EndClosed    EndState = "closed"   // its link does not run
 )
 
 // Link is what is known about a link at one moment.
@@ -61,37 +64,53 @@ type End struct {
 	State       EndState
 	Since       time.Time // of State
 	Peer        *Peer     // nil while nobody is connected
+	Queued      []Peer    // who waits for the end, first come first
 	Connections uint64
 	Rejected    uint64
 	Received    uint64 // bytes that came from its peers
 	Sent        uint64 // bytes that went to them
 	Discarded   uint64 // bytes that came from them and were dropped
+
+	listening, failing bool
 }
 
-// Peer is who is connected to an end, by the kernel's word.
+// Peer is a program at an end, by the kernel's word.
 type Peer struct {
 	PID, UID, GID int
 	Command       string // "" if it cannot be told
+	VM            string // the guest's name, where the command line tells it
+
+	id uint64 // relay's
 }
 
-// derive gives the state that follows from those of the ends, while the link runs.
-func derive(a, b EndState) LinkState {
-	count := func(state EndState) (n int) {
-		for _, s := range []EndState{a, b} {
-			if s == state {
-				n++
-			}
-		}
-		return n
-	}
+// isQEMU tells whether the peer is a QEMU, under whatever name.
+func (p Peer) isQEMU() bool { return strings.HasPrefix(p.Command, "qemu") || p.Command == "kvm" }
+
+// derive gives the state of an end of a running link.
+func (e *End) derive() EndState {
 	switch {
-	case count(EndRetrying) > 0:
+	case e.Peer != nil:
+		return EndConnected // also while its socket is being bound again: whoever is there stays
+	case e.listening:
+		return EndWaiting
+	case e.failing:
+		return EndRetrying
+	default:
+		return EndOpening
+	}
+}
+
+// derive gives the state of a running link from the states of its ends.
+func derive(a, b EndState) LinkState {
+	either := func(state EndState) bool { return a == state || b == state }
+	switch {
+	case either(EndRetrying):
 		return LinkRetrying
-	case count(EndOpening) > 0:
+	case either(EndOpening):
 		return LinkStarting
-	case count(EndConnected) == 2:
+	case a == EndConnected && b == EndConnected:
 		return LinkUp
-	case count(EndConnected) == 1:
+	case either(EndConnected):
 		return LinkHalf
 	default:
 		return LinkWaiting
@@ -109,6 +128,11 @@ func (e *End) setState(state EndState, now time.Time) {
 	if e.State != state {
 		e.State, e.Since = state, now
 	}
+}
+
+// unqueue takes a peer out of those who wait, if it is there.
+func (e *End) unqueue(id uint64) {
+	e.Queued = slices.DeleteFunc(slices.Clone(e.Queued), func(p Peer) bool { return p.id == id })
 }
 
 // withCounters fills in what the wire counts.

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"serialhub/internal/config"
+	"serialhub/internal/endpoint"
 	"serialhub/internal/relay"
 )
 
@@ -18,9 +20,12 @@ var ErrNoLink = errors.New("there is no such link")
 // ErrStopping says that the hub is on its way out.
 var ErrStopping = errors.New("the hub is stopping")
 
+// lookInterval is how often the keeper looks after the sockets' files.
+const lookInterval = time.Second
+
 // Supervisor is the set of links. All its methods are safe to call from any goroutine.
 type Supervisor struct {
-	loop  *relay.Loop
+	parts parts
 	log   *slog.Logger
 	links []*link // in the order of the config
 	stop  context.CancelFunc
@@ -33,10 +38,15 @@ func New(links []config.Link, log *slog.Logger) (*Supervisor, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Supervisor{loop: loop, log: log}
+	s := &Supervisor{log: log, parts: parts{
+		loop:    loop,
+		keeper:  endpoint.NewKeeper(lookInterval),
+		newWire: relay.NewLink,
+		listen:  endpoint.Listen,
+	}}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	for _, c := range links {
-		s.links = append(s.links, newLink(c, loop, log))
+		s.links = append(s.links, newLink(c, s.parts, log))
 	}
 	return s, nil
 }
@@ -45,7 +55,12 @@ func New(links []config.Link, log *slog.Logger) (*Supervisor, error) {
 // them. It returns nil after Stop, and an error if the event loop fails, which no link survives.
 func (s *Supervisor) Run() error {
 	looped := make(chan error, 1)
-	go func() { looped <- s.loop.Run() }()
+	go func() { looped <- s.parts.loop.Run() }()
+	kept := make(chan struct{})
+	go func() {
+		defer close(kept)
+		s.parts.keeper.Run(s.ctx.Done())
+	}()
 	for _, l := range s.links {
 		go l.run()
 	}
@@ -54,16 +69,18 @@ func (s *Supervisor) Run() error {
 	case err = <-looped:
 	case <-s.ctx.Done():
 	}
+	s.stop()
 	for _, l := range s.links {
-		close(l.stop)
+		close(l.quit)
 	}
 	for _, l := range s.links {
 		<-l.ended
 	}
+	<-kept
 	if err != nil {
 		return fmt.Errorf("the event loop failed: %w", err)
 	}
-	s.loop.Stop()
+	s.parts.loop.Stop()
 	return <-looped
 }
 
@@ -89,25 +106,41 @@ func (s *Supervisor) Link(name string) (Link, error) {
 }
 
 // Reset closes the peers of a link, those of all sides that are named or of both, and opens at once what could not
-// be opened before. It returns the link as it is then; or ErrNoLink, ErrStopping, or the error of ctx.
+// be opened before; a link that does not run is started. It returns the link as it is then; or ErrNoLink, ErrStopping,
+// or the error of ctx.
 func (s *Supervisor) Reset(ctx context.Context, name string, sides ...relay.Side) (Link, error) {
+	if len(sides) == 0 {
+		sides = bothSides()
+	}
+	return s.command(ctx, name, newCommand(reset, sides...))
+}
+
+// StopLink ends a link until it is started or reset: what was sent is delivered, the peers are closed, the sockets are
+// removed. It returns the link as it is then, or an error as Reset does.
+func (s *Supervisor) StopLink(ctx context.Context, name string) (Link, error) {
+	return s.command(ctx, name, newCommand(stop))
+}
+
+// StartLink starts a link that does not run. It returns the link as it is then, or an error as Reset does.
+func (s *Supervisor) StartLink(ctx context.Context, name string) (Link, error) {
+	return s.command(ctx, name, newCommand(start))
+}
+
+// command has a link carry out a command, and waits until it has.
+func (s *Supervisor) command(ctx context.Context, name string, cmd *command) (Link, error) {
 	l, err := s.find(name)
 	if err != nil {
 		return Link{}, err
 	}
-	if len(sides) == 0 {
-		sides = bothSides()
-	}
-	r := newReset(sides)
 	select {
-	case l.resets <- r:
+	case l.commands <- cmd:
 	case <-l.ended:
 		return Link{}, ErrStopping
 	case <-ctx.Done():
 		return Link{}, ctx.Err()
 	}
 	select {
-	case <-r.done:
+	case <-cmd.done:
 		return l.snapshot(), nil
 	case <-l.ended:
 		return Link{}, ErrStopping
@@ -116,15 +149,14 @@ func (s *Supervisor) Reset(ctx context.Context, name string, sides ...relay.Side
 	}
 }
 
-// NotOpen returns the names of the links that have an end which is not open yet, or not any more.
+// NotOpen returns the names of the links that should run and have an end which is not open.
 func (s *Supervisor) NotOpen() []string {
 	var names []string
 	for _, l := range s.Links() {
-		for _, end := range l.Ends {
-			if end.State != EndWaiting && end.State != EndConnected {
-				names = append(names, l.Name)
-				break
-			}
+		switch l.State {
+		case LinkStarting, LinkRetrying, LinkFailed:
+			names = append(names, l.Name)
+		case LinkWaiting, LinkHalf, LinkUp, LinkStopped:
 		}
 	}
 	return names

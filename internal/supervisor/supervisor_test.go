@@ -52,12 +52,13 @@ func (l *logBuffer) String() string {
 	return l.text.String()
 }
 
-// start runs a supervisor for links whose ends are NAME-a and NAME-b in the hub's folder, and stops it with the test.
-func start(t *testing.T, names ...string) *hub {
+// startHub runs a supervisor for links whose ends are NAME-a and NAME-b in the hub's folder, and stops it with the test.
+func startHub(t *testing.T, names ...string) *hub {
 	t.Helper()
 	return startWith(t, func(*Supervisor) {}, names...)
 }
 
+// startWith lets prepare change the links, and what they are made of, before they run.
 func startWith(t *testing.T, prepare func(*Supervisor), names ...string) *hub {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "hub")
@@ -68,7 +69,9 @@ func startWith(t *testing.T, prepare func(*Supervisor), names ...string) *hub {
 	h := &hub{t: t, dir: dir, log: &logBuffer{}, ended: make(chan error, 1)}
 	var links []config.Link
 	for _, name := range names {
-		links = append(links, config.Link{Name: name, A: h.end(name, relay.A), B: h.end(name, relay.B)})
+		links = append(links, config.Link{
+			Name: name, A: h.end(name, relay.A), B: h.end(name, relay.B), Restart: always, Absent: config.AbsentDiscard, BufferSize: 1000,
+		})
 	}
 	h.Supervisor, err = New(links, slog.New(slog.NewTextHandler(h.log, nil)))
 	if err != nil {
@@ -119,7 +122,7 @@ func (h *hub) end(name string, side relay.Side) config.End {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return config.End{Listen: addr}
+	return config.End{Listen: addr, Mode: 0o600}
 }
 
 // wait waits until a link satisfies a condition, and returns it.
@@ -181,7 +184,7 @@ func carry(t *testing.T, from, to net.Conn, text string) {
 }
 
 func TestStatesFollowThePeers(t *testing.T) {
-	h := start(t, "dbg")
+	h := startHub(t, "dbg")
 	before := h.waitState("dbg", LinkWaiting)
 	a := h.dial("dbg", relay.A)
 	half := h.waitState("dbg", LinkHalf)
@@ -256,7 +259,7 @@ func TestReset(t *testing.T) {
 		{"b", []relay.Side{relay.B}, [2]bool{false, true}, LinkHalf},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			h := start(t, "dbg")
+			h := startHub(t, "dbg")
 			var conns [2]*net.UnixConn
 			conns[relay.A], conns[relay.B] = h.up("dbg")
 			link, err := h.Reset(context.Background(), "dbg", test.sides...)
@@ -281,7 +284,7 @@ func TestReset(t *testing.T) {
 }
 
 func TestResetOfNoLink(t *testing.T) {
-	h := start(t, "dbg")
+	h := startHub(t, "dbg")
 	if _, err := h.Reset(context.Background(), "dgb"); !errors.Is(err, ErrNoLink) {
 		t.Errorf("Reset gave %v", err)
 	}
@@ -345,8 +348,8 @@ func TestResetOpensAtOnce(t *testing.T) {
 func TestPanicStaysInItsLink(t *testing.T) {
 	panicked := false
 	h := startWith(t, func(s *Supervisor) {
-		s.links[1].newWire = func(loop *relay.Loop, counters *[2]relay.Counters, report func(relay.Event)) (*relay.Link, error) {
-			return relay.NewLink(loop, counters, func(event relay.Event) {
+		s.links[1].parts.newWire = func(loop *relay.Loop, rules relay.Rules, counters *[2]relay.Counters, report func(relay.Event)) (*relay.Link, error) {
+			return relay.NewLink(loop, rules, counters, func(event relay.Event) {
 				if event.Kind == relay.Arrived && !panicked {
 					panicked = true
 					panic("on purpose")
@@ -379,7 +382,7 @@ func TestPanicStaysInItsLink(t *testing.T) {
 // TestResetOfALinkThatCannotStart is answered, although there is nothing to reset.
 func TestResetOfALinkThatCannotStart(t *testing.T) {
 	h := startWith(t, func(s *Supervisor) {
-		s.links[0].newWire = func(*relay.Loop, *[2]relay.Counters, func(relay.Event)) (*relay.Link, error) {
+		s.links[0].parts.newWire = func(*relay.Loop, relay.Rules, *[2]relay.Counters, func(relay.Event)) (*relay.Link, error) {
 			return nil, errors.New("no pipes")
 		}
 	}, "dbg")
@@ -394,7 +397,7 @@ func TestResetOfALinkThatCannotStart(t *testing.T) {
 }
 
 func TestStopDeliversWhatWasSent(t *testing.T) {
-	h := start(t, "dbg")
+	h := startHub(t, "dbg")
 	a, b := h.up("dbg")
 	text := strings.Repeat("last words ", 5000)
 	if _, err := a.Write([]byte(text)); err != nil {
@@ -419,7 +422,7 @@ func TestStopDeliversWhatWasSent(t *testing.T) {
 
 // TestStopDoesNotWaitForAStuckReader fills the wire towards a peer that does not read.
 func TestStopDoesNotWaitForAStuckReader(t *testing.T) {
-	h := start(t, "dbg")
+	h := startHub(t, "dbg")
 	a, _ := h.up("dbg")
 	go func() {
 		chunk := make([]byte, 64<<10)

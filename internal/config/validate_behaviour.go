@@ -1,0 +1,100 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+)
+
+// maxBuffer is the largest buffer_size. It is kept by the kernel, in a pipe.
+const maxBuffer = 64 << 20
+
+// builtin is how a link behaves that says nothing of it.
+func builtin() Link {
+	return Link{
+		Restart:      Restart{Policy: Always, Delay: 200 * time.Millisecond, MaxDelay: 30 * time.Second},
+		Absent:       AbsentDiscard,
+		BufferSize:   64 << 10,
+		OnDisconnect: OnDisconnectKeep,
+	}
+}
+
+// behave applies what is written under key to a link.
+func (c *checker) behave(link *Link, entry behaviourEntry, key string) {
+	if entry.Restart != nil {
+		c.restart(&link.Restart, entry.Restart, key+".restart")
+	}
+	if entry.Absent != nil {
+		link.Absent = oneOf(c, key+".absent", *entry.Absent, AbsentDiscard, AbsentHold, AbsentBuffer)
+	}
+	if entry.BufferSize != nil {
+		size, err := humanize.ParseBytes(string(*entry.BufferSize))
+		switch {
+		case err != nil:
+			c.add(key+".buffer_size", "%q is not a size, such as 64KiB", *entry.BufferSize)
+		case size < 1 || size > maxBuffer:
+			c.add(key+".buffer_size", "%s is out of range; it can be from 1 byte to %s", *entry.BufferSize, humanize.IBytes(maxBuffer))
+		default:
+			link.BufferSize = int(size)
+		}
+	}
+	if entry.OnDisconnect != nil {
+		link.OnDisconnect = oneOf(c, key+".on_disconnect", *entry.OnDisconnect, OnDisconnectKeep, OnDisconnectClose)
+	}
+	if entry.Disabled != nil {
+		link.Disabled = *entry.Disabled
+	}
+}
+
+func (c *checker) restart(restart *Restart, entry *restartEntry, key string) {
+	if entry.Policy != nil {
+		at := key + ".policy"
+		if _, long := c.places[at]; !long {
+			at = key
+		}
+		restart.Policy = oneOf(c, at, *entry.Policy, Always, OnFailure, Never)
+	}
+	if entry.Delay != nil {
+		restart.Delay = c.duration(key+".delay", *entry.Delay)
+	}
+	if entry.MaxDelay != nil {
+		restart.MaxDelay = c.duration(key+".max_delay", *entry.MaxDelay)
+	}
+	if entry.MaxFailures != nil {
+		restart.MaxFailures = *entry.MaxFailures
+		if restart.MaxFailures < 0 {
+			c.add(key+".max_failures", "%d is negative; 0 means that there is no limit", restart.MaxFailures)
+		}
+	}
+	if restart.Delay > restart.MaxDelay && restart.MaxDelay > 0 {
+		c.add(key+".delay", "%s is longer than max_delay, which is %s", restart.Delay, restart.MaxDelay)
+	}
+}
+
+// duration reads a delay: long enough not to spin, short enough to be meant.
+func (c *checker) duration(key, text string) time.Duration {
+	d, err := time.ParseDuration(text)
+	switch {
+	case err != nil:
+		c.add(key, "%q is not a time, such as 200ms, 30s or 5m", text)
+	case d < 10*time.Millisecond || d > 24*time.Hour:
+		c.add(key, "%s is out of range; it can be from 10ms to 24h", text)
+	}
+	return d
+}
+
+// oneOf returns text if it is one of the values, and notes a fault otherwise.
+func oneOf[T ~string](c *checker, key, text string, values ...T) T {
+	if slices.Contains(values, T(text)) {
+		return T(text)
+	}
+	names := make([]string, len(values))
+	for i, value := range values {
+		names[i] = string(value)
+	}
+	c.add(key, "%q is not one of %s", text, strings.Join(names, ", "))
+	return T(fmt.Sprint(values[0]))
+}

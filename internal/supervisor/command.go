@@ -1,0 +1,46 @@
+package supervisor
+
+import (
+	"errors"
+	"sync"
+
+	"serialhub/internal/relay"
+)
+
+// command is what somebody wants of a link.
+type command struct {
+	verb  verb
+	sides []relay.Side // for reset
+	once  sync.Once
+	done  chan struct{} // closed when it is carried out, or cannot be
+}
+
+type verb int
+
+const (
+	reset verb = iota // closes the peers of some ends, and opens at once what is not open; starts the link if it does not run
+	start             // starts the link if it does not run
+	stop              // ends the link until it is started or reset
+)
+
+func newCommand(v verb, sides ...relay.Side) *command {
+	return &command{verb: v, sides: sides, done: make(chan struct{})}
+}
+
+// finish lets go whoever waits for the command. It may be called on nil, and more than once.
+func (c *command) finish() {
+	if c != nil {
+		c.once.Do(func() { close(c.done) })
+	}
+}
+
+// heldError ends the group of a link that shall not run, because of a command.
+type heldError struct{ by *command }
+
+func (*heldError) Error() string { return "stopped" }
+
+// Why the group of a link ends, beside relay.ErrLost and errors of the wire.
+var (
+	errQuit    = errors.New("the hub stops")
+	errGivenUp = errors.New("it failed too often")
+)
