@@ -26,10 +26,19 @@ test: ## run the tests, with the race detector
 	@$(if $(RACE),,echo 'make: no C compiler found; the tests run without the race detector')
 	go test $(RACE) $$(go list ./... | grep -v /test/e2e)
 
+.PHONY: soak
+soak: ## let 50 links live through everything at random, for SOAKTIME (default 2m)
+	go test $(RACE) -count=1 -timeout 30m -v ./test/soak -soak.time=$(or $(SOAKTIME),2m)
+
+.PHONY: bench
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (default 30s)
 	go test -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/address
 	go test -run '^$$' -fuzz '^FuzzLoad$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/config
+	go test -run '^$$' -fuzz '^FuzzRing$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/relay
 
 .PHONY: e2e
 e2e: ## run the hub against real VMs and a real debugger (installs them by apt; needs root for that)
