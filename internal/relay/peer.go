@@ -27,14 +27,11 @@ type peer struct {
 	closing bool // it is closed once it has got what was sent to it; it is not read any more
 }
 
-// hungUp tells whether the peer has closed its socket, and the error that it left, if any.
-func (p *peer) hungUp() (bool, error) {
+// hungUp tells whether the peer has closed its socket.
+func (p *peer) hungUp() bool {
 	poll := []unix.PollFd{{Fd: int32(p.FD)}}
 	n, err := unix.Poll(poll, 0)
-	if err != nil || n == 0 || poll[0].Revents&(unix.POLLHUP|unix.POLLERR) == 0 {
-		return false, nil
-	}
-	return true, p.socketError()
+	return err == nil && n > 0 && poll[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
 }
 
 // socketError takes the error that is pending on the socket.
@@ -68,10 +65,8 @@ func (k *Link) arrive(e *end) {
 		k.reject(e, p, ErrUID)
 		return
 	}
-	if e.peer != nil {
-		if gone, err := e.peer.hungUp(); gone {
-			k.depart(e, err) // its EPOLLHUP is still to come
-		}
+	if e.peer != nil && e.peer.hungUp() {
+		k.depart(e, e.peer.socketError()) // its EPOLLHUP is still to come
 	}
 	if p.watch, err = k.loop.watch(p.FD, 0, k, func(events uint32) { k.ready(e, p, events) }); err != nil {
 		unix.Close(p.FD) //nolint:errcheck // nothing was read from it

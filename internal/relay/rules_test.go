@@ -322,10 +322,10 @@ func TestOnlyACleanLossEndsTheLink(t *testing.T) {
 	if event := b.expect(relay.Left, relay.B); !errors.Is(event.Err, unix.ECONNRESET) {
 		t.Errorf("it left with %v", event.Err)
 	}
-	clean := b.connect(relay.B)
+	b.connect(relay.B)
 	b.link.Disconnect(relay.B) // a reset is no loss
 	b.expect(relay.Left, relay.B)
-	clean = b.connect(relay.B)
+	clean := b.connect(relay.B)
 	carry(t, stays, clean, []byte("still up"))
 	clean.Close()
 	b.expect(relay.Left, relay.B)
