@@ -109,7 +109,7 @@ func (f *findings) holdKeys(mapping *yaml.Node, want reflect.Type, parent string
 		field, known := fields[name.Value]
 		switch {
 		case !known:
-			f.at(name, key, "unknown key; known here: %s", strings.Join(names, ", "))
+			f.unknown(name, key, names)
 		case first[name.Value] > 0:
 			f.at(name, key, "the key is there twice, first in line %d", first[name.Value])
 		default:

@@ -6,15 +6,17 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/agnivade/levenshtein"
 	"go.yaml.in/yaml/v4"
 )
 
 // Fault is one thing that is wrong with a config.
 type Fault struct {
-	Key     string // such as links[2].a; "" where no single key is to blame
-	Line    int    // in the file, from 1; 0 where the fault is not in a line of it
-	Column  int    // likewise
-	Message string // what is wrong, and what would be right
+	Key     string `json:"key,omitempty"`    // such as links[2].a; "" where no single key is to blame
+	Line    int    `json:"line,omitempty"`   // in the file, from 1; 0 where the fault is not in a line of it
+	Column  int    `json:"column,omitempty"` // likewise, in characters
+	Message string `json:"message"`          // what is wrong, and what would be right
+	Source  string `json:"source,omitempty"` // the line itself
 }
 
 // Faults is everything that is wrong with a file. Load returns it, as an error, when the file could be read
@@ -24,32 +26,59 @@ type Faults struct {
 	List []Fault // never empty, in the order of the file
 }
 
-// Error has one line for each fault: file:line:column: key: message.
+// Error has a line for each fault, file:line:column: key: message, and below it the line of the file with a caret.
 func (f *Faults) Error() string {
-	lines := make([]string, len(f.List))
+	var b strings.Builder
 	for i, fault := range f.List {
-		lines[i] = f.File + ": "
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(f.File)
 		if fault.Line > 0 {
-			lines[i] = fmt.Sprintf("%s:%d:%d: ", f.File, fault.Line, fault.Column)
+			fmt.Fprintf(&b, ":%d:%d", fault.Line, fault.Column)
 		}
+		b.WriteString(": ")
 		if fault.Key != "" {
-			lines[i] += fault.Key + ": "
+			b.WriteString(fault.Key + ": ")
 		}
-		lines[i] += fault.Message
+		b.WriteString(fault.Message)
+		if fault.Source != "" {
+			fmt.Fprintf(&b, "\n%5d | %s\n      | %s^", fault.Line, fault.Source, blank(fault.Source, fault.Column-1))
+		}
 	}
-	return strings.Join(lines, "\n")
+	return b.String()
+}
+
+// blank is as wide as the first n characters of line: a tab stays a tab.
+func blank(line string, n int) string {
+	before := []rune(line)
+	before = before[:max(0, min(n, len(before)))]
+	for i, r := range before {
+		if r != '\t' {
+			before[i] = ' '
+		}
+	}
+	return string(before)
 }
 
 // findings collects the faults of one file, and where its keys stand.
 type findings struct {
 	file    string
+	lines   []string // of the file
 	faults  []Fault
 	places  map[string]place
+	env     map[string]string   // the variables that override keys
 	merging map[*yaml.Node]bool // the mappings that "<<" has led into
 }
 
-func newFindings(file string) *findings {
-	return &findings{file: file, places: map[string]place{}, merging: map[*yaml.Node]bool{}}
+func newFindings(file string, text []byte) *findings {
+	return &findings{
+		file:    file,
+		lines:   strings.Split(string(text), "\n"),
+		places:  map[string]place{},
+		env:     map[string]string{},
+		merging: map[*yaml.Node]bool{},
+	}
 }
 
 type place struct{ line, column int }
@@ -65,24 +94,60 @@ func (f *findings) add(key, format string, args ...any) {
 	for around := key; !known && around != ""; at, known = f.places[around] {
 		around = around[:max(0, strings.LastIndexAny(around, ".["))]
 	}
-	f.faults = append(f.faults, Fault{Key: key, Line: at.line, Column: at.column, Message: fmt.Sprintf(format, args...)})
+	f.note(key, at, fmt.Sprintf(format, args...))
 }
 
 // at notes a fault at the place of a node.
 func (f *findings) at(node *yaml.Node, key, format string, args ...any) {
-	f.faults = append(f.faults, Fault{Key: key, Line: node.Line, Column: node.Column, Message: fmt.Sprintf(format, args...)})
+	f.note(key, place{node.Line, node.Column}, fmt.Sprintf(format, args...))
+}
+
+// maxSource is how much of a line is shown; a longer one says nothing to a reader.
+const maxSource = 200
+
+func (f *findings) note(key string, at place, message string) {
+	if variable := f.env[key]; variable != "" {
+		key, at = variable, place{}
+	}
+	fault := Fault{Key: key, Line: at.line, Column: at.column, Message: message}
+	if at.line > 0 && at.line <= len(f.lines) {
+		if source := strings.TrimRight(f.lines[at.line-1], "\r"); len(source) <= maxSource {
+			fault.Source = source
+		}
+	}
+	f.faults = append(f.faults, fault)
 }
 
 // syntax notes what the YAML parser complained about, at the place that it names.
 func (f *findings) syntax(err error) {
-	fault := Fault{Message: err.Error()}
-	if load := (*yaml.LoadError)(nil); errors.As(err, &load) {
-		fault = Fault{Line: load.Mark.Line, Column: load.Mark.Column, Message: load.Message}
-		if load.ContextMsg != "" {
-			fault.Message += " (" + load.ContextMsg + ")"
+	load := (*yaml.LoadError)(nil)
+	if !errors.As(err, &load) {
+		f.note("", place{}, err.Error())
+		return
+	}
+	message := load.Message
+	if load.ContextMsg != "" {
+		message += " (" + load.ContextMsg + ")"
+	}
+	if line := load.Mark.Line; line > 0 && line <= len(f.lines) && strings.HasPrefix(strings.TrimLeft(f.lines[line-1], " "), "\t") {
+		message = "the line is indented with a tab; YAML is indented with spaces"
+	}
+	f.note("", place{load.Mark.Line, load.Mark.Column}, message)
+}
+
+// unknown notes a key that there is not, with the known one that it most resembles.
+func (f *findings) unknown(node *yaml.Node, key string, known []string) {
+	nearest, distance := "", 1+min(len(node.Value)/2, 3)
+	for _, name := range known {
+		if d := levenshtein.ComputeDistance(strings.ToLower(node.Value), name); d < distance {
+			nearest, distance = name, d
 		}
 	}
-	f.faults = append(f.faults, fault)
+	if nearest != "" {
+		f.at(node, key, "unknown key; did you mean %s?", nearest)
+	} else {
+		f.at(node, key, "unknown key; known here: %s", strings.Join(known, ", "))
+	}
 }
 
 // err returns *Faults in the order of the file, or nil if there is none.

@@ -55,17 +55,20 @@ func read(path string) ([]byte, error) {
 // parse turns the text of the file at path into a config, or into *Faults. The document is held against the
 // types first, with the place of every fault; viper then adds the defaults and the environment.
 func parse(path string, text []byte) (*Config, error) {
-	found := newFindings(path)
+	found := newFindings(path, text)
 	doc := readDocument(text, found)
 	if err := found.err(); err != nil {
 		return nil, err
 	}
-	v := viper.NewWithOptions(viper.EnvKeyReplacer(strings.NewReplacer(".", "_")))
-	v.SetEnvPrefix(envPrefix)
+	v := viper.New()
 	for key, value := range scalars() {
 		v.SetDefault(key, value)
-		if err := v.BindEnv(key); err != nil {
+		variable := envPrefix + "_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+		if err := v.BindEnv(key, variable); err != nil {
 			return nil, fmt.Errorf("config: %w", err)
+		}
+		if os.Getenv(variable) != "" {
+			found.env[key] = variable
 		}
 	}
 	if err := v.MergeConfigMap(doc); err != nil {

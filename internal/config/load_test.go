@@ -154,7 +154,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"text", "hello", []string{"1:1: is the text"}},
 		{"a list", "- links", []string{"1:1: is a list, but must be a mapping"}},
 		{"not YAML", "links: [", []string{":1:"}},
-		{"a tab", "links:\n\t- name: x", []string{"2:1: "}},
+		{"a tab", "links:\n\t- name: x", []string{"2:1: the line is indented with a tab; YAML is indented with spaces"}},
 		{"two documents", "links: []\n---\nlinks: []", []string{"2:1: a second document"}},
 		{"NUL bytes", "links: []\x00", []string{"NUL"}},
 		{"too large", "#" + strings.Repeat("x", 16<<20), []string{"larger than 16 MiB"}},
@@ -162,7 +162,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"an unknown anchor", "links: *x", []string{"unknown anchor"}},
 		{"no links", "log: {}", []string{"1:1: links: the key is missing"}},
 		{"links without a value", "links:", []string{"1:7: links: has no value, but must be a list"}},
-		{"unknown keys", "lonks: []\nfoo:\nlinks: []", []string{"1:1: lonks: unknown key; known here: api, log, defaults, links", "2:1: foo: unknown key"}},
+		{"unknown keys", "lonks: []\nfoo:\nlinks: []", []string{"1:1: lonks: unknown key; did you mean links?\n    1 | lonks: []\n      | ^\n", "2:1: foo: unknown key; known here: api, log, defaults, links"}},
 		{"an unknown key of a link", link(good + "\nc: /3"), []string{"5:5: links[0].c: unknown key; known here: name, a, b, restart, absent, buffer_size, on_disconnect, disabled"}},
 		{"an unknown key of an end", link("name: x\na: {listen: /1, mod: 1}\nb: /2"), []string{"3:21: links[0].a.mod: unknown key"}},
 		{"a key twice", link(good + "\na: /3"), []string{"5:5: links[0].a: the key is there twice, first in line 3"}},
@@ -270,7 +270,7 @@ func TestEnvironmentOverrides(t *testing.T) {
 		t.Errorf("Load gave %+v", c)
 	}
 	t.Setenv("SERIALHUB_LOG_LEVEL", "loud")
-	if _, err := config.Load(write(t, "links: []")); err == nil || !strings.Contains(err.Error(), "log.level") {
+	if _, err := config.Load(write(t, "log: {level: debug}\nlinks: []")); err == nil || !strings.Contains(err.Error(), `links.yaml: SERIALHUB_LOG_LEVEL: "loud" is none of`) {
 		t.Errorf("a wrong environment gave %v", err)
 	}
 }

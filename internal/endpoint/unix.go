@@ -73,29 +73,39 @@ func (l *Listener) bind(mode uint32, uid, gid int) error {
 		return os.NewSyscallError("bind", err)
 	}
 	if path := l.addr.Path(); path != "" {
-		if err := l.dress(path, mode, uid, gid); err != nil {
+		fd, id, err := openSocket(path)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd) //nolint:errcheck // an O_PATH descriptor
+		l.file = id
+		if err := dress(fd, path, mode, uid, gid); err != nil {
 			return err
 		}
 	}
 	return os.NewSyscallError("listen", unix.Listen(l.fd, backlog))
 }
 
-// dress notes which file is the socket's, and sets its owner and mode through a descriptor, so that a link that
-// somebody puts in its place is not followed.
-func (l *Listener) dress(path string, mode uint32, uid, gid int) error {
-	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+// openSocket opens the file of a socket, not what a link in its place may lead to, and tells which file it is.
+func openSocket(path string) (fd int, id fileID, err error) {
+	fd, err = unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return &os.PathError{Op: "open", Path: path, Err: err}
+		return -1, fileID{}, &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	defer unix.Close(fd) //nolint:errcheck // an O_PATH descriptor
 	var stat unix.Stat_t
-	if err := unix.Fstat(fd, &stat); err != nil {
-		return &os.PathError{Op: "stat", Path: path, Err: err}
+	err = unix.Fstat(fd, &stat)
+	if err == nil && stat.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		err = errors.New("it has been replaced by something that is not a socket")
 	}
-	if stat.Mode&unix.S_IFMT != unix.S_IFSOCK {
-		return fmt.Errorf("%s has been replaced while it was being made", path)
+	if err != nil {
+		unix.Close(fd) //nolint:errcheck // an O_PATH descriptor
+		return -1, fileID{}, &os.PathError{Op: "stat", Path: path, Err: err}
 	}
-	l.file = fileID{dev: stat.Dev, ino: stat.Ino}
+	return fd, fileID{dev: stat.Dev, ino: stat.Ino}, nil
+}
+
+// dress sets the owner and the mode of a socket's file.
+func dress(fd int, path string, mode uint32, uid, gid int) error {
 	if uid >= 0 || gid >= 0 {
 		if err := unix.Fchownat(fd, "", uid, gid, unix.AT_EMPTY_PATH); err != nil {
 			return fmt.Errorf("uid %d may not give %s to uid %d, gid %d (%w); run the hub as root, or as a member of that group", os.Geteuid(), path, uid, gid, err)
@@ -106,6 +116,34 @@ func (l *Listener) dress(path string, mode uint32, uid, gid int) error {
 		return &os.PathError{Op: "chmod", Path: path, Err: err}
 	}
 	return nil
+}
+
+// SetFile gives the socket's file another mode and other owners; whoever is connected stays. It is safe to call while
+// another goroutine accepts.
+func (l *Listener) SetFile(s Socket) error {
+	path := l.addr.Path()
+	if path == "" {
+		return nil
+	}
+	uid, gid, err := owners(s)
+	if err != nil {
+		return err
+	}
+	if s.Owner == "" {
+		uid = os.Geteuid()
+	}
+	if s.Group == "" {
+		gid = os.Getegid()
+	}
+	fd, id, err := openSocket(path)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd) //nolint:errcheck // an O_PATH descriptor
+	if id != l.file {
+		return fmt.Errorf("%s is not the hub's any more", path)
+	}
+	return dress(fd, path, s.Mode, uid, gid)
 }
 
 // FD is the listening descriptor, to be polled; it stays the Listener's.

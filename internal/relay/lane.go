@@ -135,6 +135,9 @@ func (l *lane) take(fd, limit int) (int, error) {
 	switch {
 	case l.to.peer != nil:
 		return l.splice(fd, limit)
+	case l.absent == Hold && l.buffer.len > 0:
+		l.full = true // what is in the buffer comes first; it was filled before the rules changed
+		return 0, unix.EAGAIN
 	case l.absent == Hold:
 		n, err := l.splice(fd, limit)
 		if errors.Is(err, unix.EAGAIN) && l.held > 0 && waiting(fd) > 0 {

@@ -139,6 +139,25 @@ func (k *Link) Listen(side Side, listener Listener) error {
 	return nil
 }
 
+// Unlisten closes the listener of an end, if it has one. Whoever is connected stays.
+func (k *Link) Unlisten(side Side) {
+	k.loop.call(k, func() { k.stopListening(k.ends[side]) })
+}
+
+// SetRules changes how the link behaves from now on. Whoever is connected stays.
+func (k *Link) SetRules(rules Rules) {
+	k.loop.call(k, func() {
+		if k.over {
+			return
+		}
+		k.rules = rules
+		for _, lane := range k.lanes {
+			lane.setAbsent(rules.Absent, rules.BufferSize)
+		}
+		k.settle()
+	})
+}
+
 // Accept lets an end accept its next peer.
 func (k *Link) Accept(side Side) {
 	k.loop.call(k, func() {

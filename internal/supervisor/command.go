@@ -4,13 +4,17 @@ import (
 	"errors"
 	"sync"
 
+	"serialhub/internal/config"
+	"serialhub/internal/endpoint"
 	"serialhub/internal/relay"
 )
 
 // command is what somebody wants of a link.
 type command struct {
 	verb  verb
-	sides []relay.Side // for reset
+	sides []relay.Side          // for reset and release
+	next  *config.Link          // for update
+	ready [2]*endpoint.Listener // for update: sockets that are open already
 	once  sync.Once
 	done  chan struct{} // closed when it is carried out, or cannot be
 }
@@ -18,9 +22,11 @@ type command struct {
 type verb int
 
 const (
-	reset verb = iota // closes the peers of some ends, and opens at once what is not open; starts the link if it does not run
-	start             // starts the link if it does not run
-	stop              // ends the link until it is started or reset
+	reset   verb = iota // closes the peers of some ends, and opens at once what is not open; starts the link if it does not run
+	start               // starts the link if it does not run
+	stop                // ends the link until it is started or reset
+	release             // gives up the sockets of some ends, which another link is to have, and their peers
+	update              // makes the link what the config says now
 )
 
 func newCommand(v verb, sides ...relay.Side) *command {

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"serialhub/internal/config"
 	"serialhub/internal/endpoint"
 	"serialhub/internal/relay"
 )
@@ -21,11 +22,11 @@ type control struct {
 
 // opener is what control knows about an end beyond its status.
 type opener struct {
-	listening bool
-	again     *retry
-	timer     *time.Timer   // when to try again what failed: to listen, or to accept; nil if nothing did
-	lost      chan struct{} // has room for one; told when the socket's file is gone
-	forget    func()        // ends the watch over the file
+	listener *endpoint.Listener // nil while the end is not open; the wire's, who closes it
+	again    *retry
+	timer    *time.Timer   // when to try again what failed: to listen, or to accept; nil if nothing did
+	lost     chan struct{} // has room for one; told when the socket's file is gone
+	forget   func()        // ends the watch over the file
 }
 
 func newControl(l *link, wire *relay.Link, events *mailbox) *control {
@@ -98,9 +99,9 @@ func (c *control) run(first *command) error {
 
 // open makes an end listen, or has it tried again later. It returns errGivenUp if it has failed too often.
 func (c *control) open(side relay.Side) error {
-	o, end := &c.ends[side], c.end(side)
+	o := &c.ends[side]
 	o.stopTimer()
-	listener, err := c.parts.listen(endpoint.Socket{Address: end.Listen, Mode: end.Mode, Owner: end.Owner, Group: end.Group})
+	listener, err := c.socket(side)
 	if err == nil {
 		err = c.wire.Listen(side, listener)
 	}
@@ -114,7 +115,7 @@ func (c *control) open(side relay.Side) error {
 		c.update(func(s *Link) { s.Ends[side].failing = true })
 		return nil
 	}
-	o.listening = true
+	o.listener = listener
 	o.again.succeeded()
 	o.forget = c.parts.keeper.Watch(listener, func() {
 		select {
@@ -123,22 +124,51 @@ func (c *control) open(side relay.Side) error {
 		}
 	})
 	c.update(func(s *Link) { s.Ends[side].listening, s.Ends[side].failing = true, false })
-	c.log.Info("listening", "end", side.String(), "address", end.Listen.String())
+	c.log.Load().Info("listening", "end", side.String(), "address", c.end(side).Listen.String())
 	return nil
+}
+
+// socket opens an end's socket, or takes the one that is open already.
+func (c *control) socket(side relay.Side) (*endpoint.Listener, error) {
+	if listener := c.ready[side]; listener != nil {
+		c.ready[side] = nil
+		return listener, nil
+	}
+	return c.parts.listen(socketOf(c.end(side)))
+}
+
+func socketOf(end config.End) endpoint.Socket {
+	return endpoint.Socket{Address: end.Listen, Mode: end.Mode, Owner: end.Owner, Group: end.Group}
 }
 
 // bindAgain makes a new socket for an end whose file is gone. The peer that is there stays.
 func (c *control) bindAgain(side relay.Side) error {
-	c.log.Warn("somebody has deleted or replaced the socket's file; it is made again", "end", side.String(), "address", c.end(side).Listen.String())
-	c.ends[side].listening = false
-	c.update(func(s *Link) { s.Ends[side].listening = false })
+	c.log.Load().Warn("somebody has deleted or replaced the socket's file; it is made again", "end", side.String(), "address", c.end(side).Listen.String())
+	c.shut(side)
 	return c.open(side)
+}
+
+// giveUp closes an end's socket and whoever is connected to it.
+func (c *control) giveUp(side relay.Side) {
+	c.shut(side)
+	c.ends[side].again.reset()
+	c.wire.Unlisten(side)
+	c.wire.Disconnect(side)
+}
+
+// shut takes note that an end does not listen any more.
+func (c *control) shut(side relay.Side) {
+	o := &c.ends[side]
+	o.stopTimer()
+	o.forget()
+	o.listener = nil
+	c.update(func(s *Link) { s.Ends[side].listening, s.Ends[side].failing = false, false })
 }
 
 // tryAgain does again what has failed at an end.
 func (c *control) tryAgain(side relay.Side) error {
 	c.ends[side].stopTimer()
-	if !c.ends[side].listening {
+	if c.ends[side].listener == nil {
 		return c.open(side)
 	}
 	c.wire.Accept(side)
@@ -152,7 +182,7 @@ func (c *control) obey(cmd *command) error {
 		return &heldError{by: cmd}
 	case reset:
 		for _, side := range cmd.sides {
-			c.log.Info("reset", "end", side.String())
+			c.log.Load().Info("reset", "end", side.String())
 			c.wire.Disconnect(side)
 			c.ends[side].again.reset()
 			if err := c.tryAgain(side); err != nil {
@@ -162,9 +192,54 @@ func (c *control) obey(cmd *command) error {
 		}
 		c.follow() // so that whoever asked sees the peers gone
 		c.update(func(s *Link) { s.Resets++ })
+	case release:
+		for _, side := range cmd.sides {
+			c.giveUp(side)
+		}
+		c.follow()
+	case update:
+		if err := c.adapt(cmd); err != nil {
+			return err
+		}
 	case start:
 	}
 	cmd.finish()
+	return nil
+}
+
+// adapt makes a running link what the config says now. An end that has another address gets a new socket; whoever was
+// connected to the old one is closed. Everything else is changed in place.
+func (c *control) adapt(cmd *command) error {
+	before := c.config
+	c.become(*cmd.next)
+	c.ready = cmd.ready
+	if c.config.Disabled {
+		return &heldError{by: cmd}
+	}
+	c.wire.SetRules(rules(c.config))
+	for _, side := range bothSides() {
+		was, end, o := before.Ends()[side], c.end(side), &c.ends[side]
+		o.again.adopt(c.config.Restart)
+		switch {
+		case was.Listen != end.Listen:
+			c.giveUp(side)
+			if err := c.open(side); err != nil {
+				cmd.finish()
+				return err
+			}
+		case o.listener == nil && socketOf(was) != socketOf(end):
+			if err := c.tryAgain(side); err != nil {
+				cmd.finish()
+				return err
+			}
+		case socketOf(was) != socketOf(end):
+			if err := o.listener.SetFile(socketOf(end)); err != nil {
+				c.log.Load().Error("the socket's file keeps its mode and its owners", "end", side.String(), "error", err)
+				c.note(side.String(), err)
+			}
+		}
+	}
+	c.follow()
 	return nil
 }
 
@@ -178,7 +253,7 @@ func (c *control) follow() {
 			c.queued(event)
 		case relay.Dequeued:
 			c.update(func(s *Link) { s.Ends[event.Side].unqueue(event.ID) })
-			c.log.Info("peer left while it waited for the end", "end", event.Side.String(), "peer_pid", event.Peer.PID)
+			c.log.Load().Info("peer left while it waited for the end", "end", event.Side.String(), "peer_pid", event.Peer.PID)
 			continue
 		case relay.Left:
 			c.left(event)
@@ -189,7 +264,7 @@ func (c *control) follow() {
 			c.acceptFailed(event)
 			continue
 		case relay.CloseFailed:
-			c.log.Warn("could not close the socket cleanly", "end", event.Side.String(), "error", event.Err)
+			c.log.Load().Warn("could not close the socket cleanly", "end", event.Side.String(), "error", event.Err)
 			continue
 		case relay.Over: // for the other actor
 		}
@@ -207,7 +282,7 @@ func (c *control) arrived(event relay.Event) {
 			s.Sessions++
 		}
 	})
-	c.log.Info("peer connected", attributes(event.Side, peer)...)
+	c.log.Load().Info("peer connected", attributes(event.Side, peer)...)
 }
 
 func (c *control) queued(event relay.Event) {
@@ -216,7 +291,7 @@ func (c *control) queued(event relay.Event) {
 		end := &s.Ends[event.Side]
 		end.Queued = append(end.Queued[:len(end.Queued):len(end.Queued)], peer)
 	})
-	c.log.Info("peer waits for the end", attributes(event.Side, peer)...)
+	c.log.Load().Info("peer waits for the end", attributes(event.Side, peer)...)
 }
 
 func (c *control) left(event relay.Event) {
@@ -225,7 +300,7 @@ func (c *control) left(event relay.Event) {
 	if event.Err != nil {
 		attributes = append(attributes, "reason", event.Err)
 	}
-	c.log.Info("peer left", attributes...)
+	c.log.Load().Info("peer left", attributes...)
 	if rules(c.config).CloseBoth {
 		wire, other := c.wire, event.Side.Other()
 		time.AfterFunc(drainTime, func() { wire.Expire(other) })
@@ -244,7 +319,7 @@ func (c *control) rejected(event relay.Event) {
 				"chardev-change serial0 socket,path="+path+",reconnect=1")
 		}
 	}
-	c.log.Warn("peer turned away", about...)
+	c.log.Load().Warn("peer turned away", about...)
 }
 
 // acceptFailed has an end accept again after a while. It is never given up for that: who is connected would suffer.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oklog/run"
@@ -19,9 +20,10 @@ const drainTime = 3 * time.Second
 
 // link keeps one link alive. One goroutine runs it; the exported view of it is safe to read from any.
 type link struct {
-	config   config.Link
+	config   config.Link                 // as of the last update; for the goroutine that runs the link
+	ready    [2]*endpoint.Listener       // sockets that are open already, and not used yet; likewise
+	log      atomic.Pointer[slog.Logger] // has the link's name, which an update may change
 	parts    parts
-	log      *slog.Logger
 	counters [2]relay.Counters
 	commands chan *command
 	quit     chan struct{} // closed to end it
@@ -33,93 +35,141 @@ type link struct {
 
 // parts are what all links share, and what a test may put a faulty one in the place of.
 type parts struct {
+	log     *slog.Logger
 	loop    *relay.Loop
 	keeper  *endpoint.Keeper
 	newWire func(*relay.Loop, relay.Rules, *[2]relay.Counters, func(relay.Event)) (*relay.Link, error)
 	listen  func(endpoint.Socket) (*endpoint.Listener, error)
 }
 
-func newLink(c config.Link, p parts, log *slog.Logger) *link {
-	now := time.Now()
+func newLink(c config.Link, p parts, ready [2]*endpoint.Listener) *link {
 	l := &link{
-		config:   c,
+		ready:    ready,
 		parts:    p,
-		log:      log.With("link", c.Name),
 		commands: make(chan *command),
 		quit:     make(chan struct{}),
 		ended:    make(chan struct{}),
-		status:   Link{Name: c.Name, State: LinkStarting, Since: now},
 	}
-	for _, side := range bothSides() {
-		l.status.Ends[side] = End{Address: l.end(side).Listen.String(), State: EndOpening, Since: now}
+	now := time.Now()
+	l.status.setState(LinkStarting, now)
+	for side := range l.status.Ends {
+		l.status.Ends[side].setState(EndOpening, now)
 	}
+	l.become(c)
 	return l
+}
+
+// become takes over what the config says of the link, and changes nothing of what runs.
+func (l *link) become(c config.Link) {
+	l.config = c
+	l.log.Store(l.parts.log.With("link", c.Name))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.status.Name = c.Name
+	for side, end := range c.Ends() {
+		l.status.Ends[side].Address = end.Listen.String()
+	}
 }
 
 func bothSides() []relay.Side { return []relay.Side{relay.A, relay.B} }
 
-func (l *link) end(side relay.Side) config.End {
-	if side == relay.A {
-		return l.config.A
-	}
-	return l.config.B
-}
+func (l *link) end(side relay.Side) config.End { return l.config.Ends()[side] }
 
 // run keeps the link alive until the hub stops. It runs the link's group; when that ends, it depends on why whether it
 // is run again, at once or after a while, or waits for a command.
 func (l *link) run() {
 	defer close(l.ended)
+	defer l.closeReady()
 	again := newRetry(l.config.Restart)
 	runs := !l.config.Disabled
 	if !runs {
 		l.settle(LinkStopped)
 	}
-	var cmd *command // what the group is to begin with
+	var cmd *command          // what the group is to begin with
+	var wake <-chan time.Time // when a link that failed is run again
 	for {
-		var wake <-chan time.Time
 		if runs {
 			again.succeeded()
 			err := l.runGroup(cmd)
-			if errors.Is(err, errQuit) {
-				l.settle(LinkStopped)
-				l.log.Info("link stopped")
-				cmd.finish()
-				return
-			}
 			var state LinkState
 			state, wake = l.judge(err, again)
 			l.settle(state)
-			runs = state == LinkRetrying
+			runs = false
+			cmd.finish() // the group may have ended before it came to it
 			if held := (*heldError)(nil); errors.As(err, &held) {
 				held.by.finish()
 			}
+			if errors.Is(err, errQuit) {
+				return
+			}
 		}
-		cmd.finish() // the group may have ended before it came to it
 		select {
 		case <-l.quit:
 			l.settle(LinkStopped)
 			return
 		case <-wake:
-			cmd = nil
+			runs, cmd = true, nil
 		case cmd = <-l.commands:
-			again.reset()
-			runs = cmd.verb != stop
-			if !runs {
-				l.settle(LinkStopped)
+			rests := false
+			if runs, rests = l.hear(cmd); runs {
+				again = newRetry(l.config.Restart)
+				continue
 			}
+			if rests {
+				l.settle(LinkStopped)
+				wake = nil
+			}
+			cmd.finish()
+		}
+	}
+}
+
+// hear lets a command change a link that does not run, and tells whether it runs then, or rests until the next command.
+func (l *link) hear(cmd *command) (runs, rests bool) {
+	switch cmd.verb {
+	case reset, start:
+		return true, false
+	case stop:
+		return false, true
+	case update:
+		stopped := l.snapshot().State == LinkStopped && !l.config.Disabled
+		l.become(*cmd.next)
+		l.ready = cmd.ready
+		if !l.config.Disabled && !stopped {
+			return true, false
+		}
+		l.closeReady()
+		return false, true
+	case release: // it has no sockets
+	}
+	return false, false
+}
+
+// closeReady closes the sockets that the link was given and has no use for.
+func (l *link) closeReady() {
+	for side, listener := range l.ready {
+		if listener != nil {
+			if err := listener.Close(); err != nil {
+				l.log.Load().Warn("could not close the socket cleanly", "end", relay.Side(side).String(), "error", err)
+			}
+			l.ready[side] = nil
 		}
 	}
 }
 
 // judge decides what becomes of a link whose group has ended: the state it settles in and, if it is tried again, when.
 func (l *link) judge(err error, again *retry) (LinkState, <-chan time.Time) {
+	again.adopt(l.config.Restart)
 	var held *heldError
 	switch {
+	case errors.Is(err, errQuit):
+		l.log.Load().Info("link stopped")
+		return LinkStopped, nil
 	case errors.As(err, &held):
-		l.log.Info("link stopped on command")
+		l.log.Load().Info("link stopped on command")
 		return LinkStopped, nil
 	case errors.Is(err, relay.ErrLost):
-		l.log.Info("link stopped, because a peer has left", "restart", string(l.config.Restart.Policy))
+		l.log.Load().Info("link stopped, because a peer has left", "restart", string(l.config.Restart.Policy))
 		return LinkStopped, nil
 	case errors.Is(err, errGivenUp):
 		return LinkFailed, nil
@@ -172,7 +222,7 @@ func (l *link) runWire(wire *relay.Link, over <-chan error, quit <-chan struct{}
 	case <-l.parts.loop.Done():
 		return errNoLoop
 	}
-	l.log.Warn("a peer does not take what was sent to it; closing without", "waited", drainTime)
+	l.log.Load().Warn("a peer does not take what was sent to it; closing without", "waited", drainTime)
 	wire.Close()
 	return <-over
 }
@@ -199,7 +249,7 @@ func rules(c config.Link) relay.Rules {
 	case config.Always:
 		r.EndAfter = relay.NoLoss
 	}
-	for side, end := range []config.End{c.A, c.B} {
+	for side, end := range c.Ends() {
 		r.Ends[side].AllowUIDs = end.AllowUIDs
 		switch end.WhenBusy {
 		case config.BusyReplace:
@@ -241,10 +291,7 @@ func (l *link) settle(state LinkState) {
 
 // fail notes and logs an error of an end or, with end "", of the whole link, and what becomes of it.
 func (l *link) fail(end string, err error, wait time.Duration, again bool) {
-	l.mu.Lock()
-	l.status.Failures++
-	l.status.Last = &Failure{At: time.Now(), End: end, Message: err.Error()}
-	l.mu.Unlock()
+	l.note(end, err)
 	attributes := []any{"error", err}
 	if end != "" {
 		attributes = append(attributes, "end", end)
@@ -253,10 +300,18 @@ func (l *link) fail(end string, err error, wait time.Duration, again bool) {
 		attributes = append(attributes, "stack", string(panicked.Stack))
 	}
 	if again {
-		l.log.Error("failed; it is tried again", append(attributes, "after", wait.Round(time.Millisecond))...)
+		l.log.Load().Error("failed; it is tried again", append(attributes, "after", wait.Round(time.Millisecond))...)
 	} else {
-		l.log.Error("failed; the link is given up until it is reset or started", attributes...)
+		l.log.Load().Error("failed; the link is given up until it is reset or started", attributes...)
 	}
+}
+
+// note counts a failure, and keeps it as the last one.
+func (l *link) note(end string, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.status.Failures++
+	l.status.Last = &Failure{At: time.Now(), End: end, Message: err.Error()}
 }
 
 // snapshot returns what is known about the link now.

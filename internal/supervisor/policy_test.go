@@ -268,9 +268,7 @@ func TestSecondPeers(t *testing.T) {
 	}
 	carry(t, h.dial("dbg", relay.A), waits, "who waited has the end")
 	for _, says := range []string{`msg="peer turned away" link=dbg end=a`, `reason="the end is taken" connected_pid=`, `msg="peer waits for the end" link=dbg end=b`} {
-		if !strings.Contains(h.log.String(), says) {
-			t.Errorf("the log does not say %s", says)
-		}
+		h.waitLog(says)
 	}
 }
 
@@ -282,9 +280,7 @@ func TestAllowUIDs(t *testing.T) {
 	if refused.State != LinkWaiting || refused.Ends[relay.A].Connections != 0 {
 		t.Errorf("the link is %+v", refused)
 	}
-	if !strings.Contains(h.log.String(), `reason="its uid may not connect"`) {
-		t.Error("the log does not say why")
-	}
+	h.waitLog(`reason="its uid may not connect"`)
 }
 
 // TestDeletedSocketIsMadeAgain deletes both files under connected peers, who stay.

@@ -32,6 +32,12 @@ func newRetry(rules config.Restart) *retry {
 	}}
 }
 
+// adopt changes the rules, and remembers what has failed.
+func (r *retry) adopt(rules config.Restart) {
+	r.rules = rules
+	r.delay.InitialInterval, r.delay.MaxInterval = rules.Delay, rules.MaxDelay
+}
+
 // succeeded notes that it works from now on.
 func (r *retry) succeeded() { r.works = time.Now() }
 

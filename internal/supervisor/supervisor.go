@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"serialhub/internal/config"
@@ -26,10 +27,16 @@ const lookInterval = time.Second
 // Supervisor is the set of links. All its methods are safe to call from any goroutine.
 type Supervisor struct {
 	parts parts
-	log   *slog.Logger
-	links []*link // in the order of the config
 	stop  context.CancelFunc
 	ctx   context.Context //nolint:containedctx // its end is this object's state, not a request's
+
+	applying sync.Mutex    // held while links are started, changed or ended; taken before mu
+	started  chan struct{} // closed once the links run
+
+	mu      sync.Mutex // held only to read or to publish
+	links   []*link    // in the order of the config
+	names   map[string]*link
+	configs map[*link]config.Link
 }
 
 // New makes a supervisor for links. Nothing is opened before Run.
@@ -38,17 +45,31 @@ func New(links []config.Link, log *slog.Logger) (*Supervisor, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Supervisor{log: log, parts: parts{
+	s := &Supervisor{started: make(chan struct{}), parts: parts{
+		log:     log,
 		loop:    loop,
 		keeper:  endpoint.NewKeeper(lookInterval),
 		newWire: relay.NewLink,
 		listen:  endpoint.Listen,
 	}}
 	s.ctx, s.stop = context.WithCancel(context.Background())
-	for _, c := range links {
-		s.links = append(s.links, newLink(c, s.parts, log))
+	list := make([]*link, len(links))
+	for i, c := range links {
+		list[i] = newLink(c, s.parts, [2]*endpoint.Listener{})
 	}
+	s.publish(list, links)
 	return s, nil
+}
+
+// publish makes known which links there are, and what the config says of them.
+func (s *Supervisor) publish(links []*link, configs []config.Link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.links, s.names, s.configs = links, map[string]*link{}, map[*link]config.Link{}
+	for i, l := range links {
+		s.names[configs[i].Name] = l
+		s.configs[l] = configs[i]
+	}
 }
 
 // Run keeps the links alive until Stop, then lets each deliver what it holds, for a few seconds at most, and closes
@@ -61,21 +82,14 @@ func (s *Supervisor) Run() error {
 		defer close(kept)
 		s.parts.keeper.Run(s.ctx.Done())
 	}()
-	for _, l := range s.links {
-		go l.run()
-	}
+	s.launchAll()
 	var err error
 	select {
 	case err = <-looped:
 	case <-s.ctx.Done():
 	}
 	s.stop()
-	for _, l := range s.links {
-		close(l.quit)
-	}
-	for _, l := range s.links {
-		<-l.ended
-	}
+	s.endAll()
 	<-kept
 	if err != nil {
 		return fmt.Errorf("the event loop failed: %w", err)
@@ -84,13 +98,37 @@ func (s *Supervisor) Run() error {
 	return <-looped
 }
 
+func (s *Supervisor) launchAll() {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	for _, l := range s.links {
+		go l.run()
+	}
+	close(s.started)
+}
+
+// endAll ends every link, all at once, and waits for them.
+func (s *Supervisor) endAll() {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	for _, l := range s.links {
+		close(l.quit)
+	}
+	for _, l := range s.links {
+		<-l.ended
+	}
+}
+
 // Stop makes Run end. It does not wait, and may be called more than once.
 func (s *Supervisor) Stop() { s.stop() }
 
 // Links returns every link, in the order of the config.
 func (s *Supervisor) Links() []Link {
-	list := make([]Link, len(s.links))
-	for i, l := range s.links {
+	s.mu.Lock()
+	links := s.links
+	s.mu.Unlock()
+	list := make([]Link, len(links))
+	for i, l := range links {
 		list[i] = l.snapshot()
 	}
 	return list
@@ -163,10 +201,10 @@ func (s *Supervisor) NotOpen() []string {
 }
 
 func (s *Supervisor) find(name string) (*link, error) {
-	for _, l := range s.links {
-		if l.config.Name == name {
-			return l, nil
-		}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := s.names[name]; l != nil {
+		return l, nil
 	}
 	return nil, fmt.Errorf("%w: %s", ErrNoLink, name)
 }

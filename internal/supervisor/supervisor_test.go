@@ -118,7 +118,13 @@ func (h *hub) path(name string, side relay.Side) string {
 
 func (h *hub) end(name string, side relay.Side) config.End {
 	h.t.Helper()
-	addr, err := address.Parse(h.path(name, side), "/")
+	return h.endAt(filepath.Base(h.path(name, side)))
+}
+
+// endAt is an end at a file in the hub's folder.
+func (h *hub) endAt(file string) config.End {
+	h.t.Helper()
+	addr, err := address.Parse(filepath.Join(h.dir, file), "/")
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -147,6 +153,21 @@ func (h *hub) wait(name, what string, condition func(Link) bool) Link {
 	}
 }
 
+// waitLog waits until the hub has logged something: it does so after the status has changed.
+func (h *hub) waitLog(text string) {
+	h.t.Helper()
+	deadline := time.After(patience)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !strings.Contains(h.log.String(), text) {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			h.t.Fatalf("waited in vain until the log says %s", text)
+		}
+	}
+}
+
 func (h *hub) waitState(name string, state LinkState) Link {
 	h.t.Helper()
 	return h.wait(name, string(state), func(l Link) bool { return l.State == state })
@@ -154,7 +175,12 @@ func (h *hub) waitState(name string, state LinkState) Link {
 
 func (h *hub) dial(name string, side relay.Side) *net.UnixConn {
 	h.t.Helper()
-	conn, err := net.Dial("unix", h.path(name, side))
+	return h.dialPath(h.path(name, side))
+}
+
+func (h *hub) dialPath(path string) *net.UnixConn {
+	h.t.Helper()
+	conn, err := net.Dial("unix", path)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -218,9 +244,7 @@ func TestStatesFollowThePeers(t *testing.T) {
 		fmt.Sprintf(`msg="peer connected" link=dbg end=a peer_pid=%d`, os.Getpid()),
 		fmt.Sprintf(`msg="peer left" link=dbg end=b peer_pid=%d`, os.Getpid()),
 	} {
-		if !strings.Contains(h.log.String(), line) {
-			t.Errorf("the log has no line %s", line)
-		}
+		h.waitLog(line)
 	}
 }
 
@@ -368,9 +392,7 @@ func TestPanicStaysInItsLink(t *testing.T) {
 	if !strings.Contains(failed.Last.Message, "on purpose") || failed.Last.End != "" {
 		t.Errorf("the failure is %+v", failed.Last)
 	}
-	if !strings.Contains(h.log.String(), "relay.(*Link).arrive") {
-		t.Error("the log does not show the stack of the panic")
-	}
+	h.waitLog("relay.(*Link).arrive")
 	carry(t, a, b, "undisturbed")
 	a, b = h.up("bad")
 	carry(t, a, b, "again")

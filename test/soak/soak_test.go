@@ -411,11 +411,15 @@ func (d *driver) deletedFile() {
 	}
 	d.exchange()
 	d.wait("bound again", func(supervisor.Link) bool {
-		conn, err := net.Dial("unix", d.paths[side]) // turned away, for the end is taken
-		if err == nil {
-			conn.Close()
+		conn, err := net.Dial("unix", d.paths[side])
+		if err != nil {
+			return false
 		}
-		return err == nil
+		defer conn.Close()
+		// It is turned away, for the end is taken. Without waiting for that, it could come to the end later, in the
+		// place of the peer that the next act expects there.
+		_, err = conn.Read(make([]byte, 1))
+		return errors.Is(err, io.EOF)
 	})
 }
 

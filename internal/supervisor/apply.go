@@ -1,0 +1,145 @@
+package supervisor
+
+import (
+	"maps"
+	"sync"
+
+	"serialhub/internal/address"
+	"serialhub/internal/config"
+	"serialhub/internal/endpoint"
+	"serialhub/internal/relay"
+)
+
+// Apply makes the links what next says, and tells what that changed. New sockets are opened before anything that runs
+// is touched; one that cannot be opened is tried again later, as at the start. Links that did not change are left
+// alone. It waits for links that are gone to deliver what was sent, and returns ErrStopping once the hub stops.
+func (s *Supervisor) Apply(next []config.Link) (config.Changes, error) {
+	select {
+	case <-s.started:
+	case <-s.ctx.Done():
+	}
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	if s.ctx.Err() != nil {
+		return config.Changes{}, ErrStopping
+	}
+	old := make([]config.Link, len(s.links))
+	for i, l := range s.links {
+		old[i] = s.configs[l]
+	}
+	changes := config.Diff(old, next)
+	byName := maps.Clone(s.names)
+	for name, was := range changes.Renamed {
+		byName[name] = byName[was]
+		delete(byName, was)
+	}
+	plan := s.plan(next, byName)
+	plan.open(s.parts)
+	plan.release()
+
+	links := make([]*link, len(next))
+	for i, c := range next {
+		l := byName[c.Name]
+		switch {
+		case l == nil:
+			l = newLink(c, s.parts, plan.ready[c.Name])
+			go l.run()
+		case !s.configs[l].Equal(c):
+			cmd := newCommand(update)
+			cmd.next, cmd.ready = &c, plan.ready[c.Name]
+			l.send(cmd)
+		}
+		links[i] = l
+	}
+	s.publish(links, next)
+	return changes, nil
+}
+
+// plan is what has to happen to sockets before the links can become what they shall be.
+type plan struct {
+	gone  []*link                          // links that shall not be any more
+	give  map[*link][]relay.Side           // ends whose address another end is to have
+	fresh map[string][2]*endpoint.Socket   // by link, sockets at addresses that nobody of this hub has
+	ready map[string][2]*endpoint.Listener // those of them that could be opened
+}
+
+// holder is an end that has an address.
+type holder struct {
+	link *link
+	side relay.Side
+}
+
+func (s *Supervisor) plan(next []config.Link, byName map[string]*link) *plan {
+	p := &plan{give: map[*link][]relay.Side{}, fresh: map[string][2]*endpoint.Socket{}, ready: map[string][2]*endpoint.Listener{}}
+	holders := map[address.Address]holder{}
+	staying := map[*link]bool{}
+	for _, c := range next {
+		if l := byName[c.Name]; l != nil {
+			staying[l] = true
+		}
+	}
+	for _, l := range s.links {
+		if !staying[l] {
+			p.gone = append(p.gone, l)
+		}
+		for side, end := range s.configs[l].Ends() {
+			holders[end.Listen] = holder{l, relay.Side(side)}
+		}
+	}
+	for _, c := range next {
+		l := byName[c.Name]
+		var fresh [2]*endpoint.Socket
+		for side, end := range c.Ends() {
+			has, held := holders[end.Listen]
+			switch {
+			case held && has == holder{l, relay.Side(side)}: // it has the address already
+			case held && staying[has.link]:
+				p.give[has.link] = append(p.give[has.link], has.side)
+			case !held && !c.Disabled:
+				socket := socketOf(end)
+				fresh[side] = &socket
+			}
+		}
+		p.fresh[c.Name] = fresh
+	}
+	return p
+}
+
+// open opens the fresh sockets. A failure is left to the link, which will see it again, and say so.
+func (p *plan) open(parts parts) {
+	for name, sockets := range p.fresh {
+		ready := p.ready[name]
+		for side, socket := range sockets {
+			if socket != nil {
+				if listener, err := parts.listen(*socket); err == nil {
+					ready[side] = listener
+				}
+			}
+		}
+		p.ready[name] = ready
+	}
+}
+
+// release ends the links that are gone, all at once, and takes from the others what is another's now.
+func (p *plan) release() {
+	var wait sync.WaitGroup
+	for _, l := range p.gone {
+		wait.Go(func() {
+			close(l.quit)
+			<-l.ended
+		})
+	}
+	for l, sides := range p.give {
+		l.send(newCommand(release, sides...))
+	}
+	wait.Wait()
+}
+
+// send has the link carry out a command of the hub's own, and waits until it has.
+func (l *link) send(cmd *command) {
+	select {
+	case l.commands <- cmd:
+		<-cmd.done
+	case <-l.ended:
+	}
+}
