@@ -45,6 +45,10 @@ e2e: ## run the hub against real VMs and a real debugger (installs them by apt; 
 	test/e2e/setup.sh
 	SERIALHUB_E2E=1 go test -count=1 -timeout 20m -v ./test/e2e
 
+.PHONY: generate
+generate: ## make anew what is made from the code (make test fails if it is not current)
+	go test ./internal/config -run TestSchemaIsCurrent -update
+
 .PHONY: lint
 lint: ## check the code's style, its imports and its modules
 	$(GOLANGCI) run ./...

@@ -66,7 +66,8 @@ other one nothing: its end waits for the next.`,
 	flags.StringVarP(&options.config, "config", "c", "", "the file of links (required)")
 	flags.StringVar(&options.logLevel, "log-level", "", "debug, info, warn or error; overrides the file")
 	flags.StringVar(&options.logFormat, "log-format", "", "text or json; overrides the file")
-	root.AddCommand(versionCommand())
+	flags.BoolVar(&options.watch, "watch", false, "reload when the file changes, as SIGHUP does")
+	root.AddCommand(checkCommand(), versionCommand())
 	return root
 }
 

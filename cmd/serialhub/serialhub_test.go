@@ -3,8 +3,11 @@ package main_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -188,13 +191,70 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	p.exit(1)
 }
 
-func TestHangupDoesNotEndTheHub(t *testing.T) {
-	p := start(t)
-	p.cmd.Process.Signal(syscall.SIGHUP)
-	p.until("told", func() bool { return strings.Contains(p.log.String(), "SIGHUP ignored") })
-	if status := p.get("/readyz"); status != http.StatusOK {
-		t.Errorf("after SIGHUP: %d", status)
+// write replaces the config; links are its lines after “links:”.
+func (p *process) write(links string) {
+	p.t.Helper()
+	text := "api: {listen: unix:api}\nlog: {format: json}\nlinks:\n" + links
+	if err := os.WriteFile(filepath.Join(p.dir, "links.yaml"), []byte(text), 0o600); err != nil {
+		p.t.Fatal(err)
 	}
+}
+
+func (p *process) logs(text string) {
+	p.t.Helper()
+	p.until("logging "+text, func() bool { return strings.Contains(p.log.String(), text) })
+}
+
+// TestHangupReloads edits the file and sends SIGHUP, with good files and bad ones. The link that stays is not disturbed.
+func TestHangupReloads(t *testing.T) {
+	p := start(t)
+	a, b := p.dial("a"), p.dial("b")
+	p.write("  - {name: dbg, a: a, b: b}\n  - {name: more, a: c, b: d}\n")
+	p.cmd.Process.Signal(syscall.SIGHUP)
+	p.until("reloaded", func() bool { return p.get("/links/more") == http.StatusOK })
+	p.write("  - {name: dbg, a: a, b: b, c: d}\n")
+	p.cmd.Process.Signal(syscall.SIGHUP)
+	p.logs(`"msg":"fault in the config","line":4,"column":29,"key":"links[0].c","error":"unknown key`)
+	if got := p.get("/links/more"); got != http.StatusOK {
+		t.Errorf("after a bad file: %d", got)
+	}
+	p.write("  - {name: dbg, a: a, b: b}\n")
+	p.cmd.Process.Signal(syscall.SIGHUP)
+	p.until("reloaded", func() bool { return p.get("/links/more") == http.StatusNotFound })
+	if _, err := a.Write([]byte("undisturbed")); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 11)
+	if _, err := io.ReadFull(b, got); err != nil || string(got) != "undisturbed" {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestWatchReloads(t *testing.T) {
+	p := start(t, "--watch")
+	p.write("  - {name: dbg, a: a, b: b}\n  - {name: more, a: c, b: d}\n")
+	p.until("reloaded", func() bool { return p.get("/links/more") == http.StatusOK })
+}
+
+// TestReloadMovesTheAPI changes the API's address, and the log's format.
+func TestReloadMovesTheAPI(t *testing.T) {
+	p := start(t)
+	text := "api: {listen: unix:/nonexistent/api}\nlinks: []\n"
+	if err := os.WriteFile(filepath.Join(p.dir, "links.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.cmd.Process.Signal(syscall.SIGHUP)
+	p.logs(`config not reloaded, and nothing was changed","error":"the API cannot listen: the folder /nonexistent does not exist`)
+	if got := p.get("/links/dbg"); got != http.StatusOK {
+		t.Errorf("after a reload that failed: %d", got)
+	}
+	text = "api: {listen: [unix:api, unix:second]}\nlinks: []\n"
+	if err := os.WriteFile(filepath.Join(p.dir, "links.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.cmd.Process.Signal(syscall.SIGHUP)
+	p.logs(`level=INFO msg="config reloaded" added="" removed=dbg`)
+	p.logs(`msg="the API answers" address=unix:` + p.dir + "/second")
 }
 
 // TestKilledHubLeavesNothingInTheWay starts a second hub where the first one was killed.
@@ -239,6 +299,9 @@ func TestUsage(t *testing.T) {
 		{"an unknown flag", []string{"--wat"}, "", 2, []string{"--wat"}},
 		{"an unknown command", []string{"wat"}, "", 2, []string{"wat"}},
 		{"an API that cannot listen", []string{"-c", good}, "SERIALHUB_API_LISTEN=unix:/nonexistent/api", 1, []string{"mkdir -p /nonexistent"}},
+		{"a good file", []string{"check", "-c", good}, "", 0, []string{good + ": no faults, 0 links"}},
+		{"a wrong file", []string{"check", "-c", wrong}, "", 2, []string{":1:1: lonks: unknown key; did you mean links?\n    1 | lonks: []\n      | ^", ":2:9: links[0].a: the end is missing"}},
+		{"no file to check", []string{"check"}, "", 2, []string{"serialhub check -c links.yaml"}},
 		{"the version", []string{"version"}, "", 0, []string{"serialhub "}},
 		{"help", []string{"--help"}, "", 0, []string{"--config", "curl"}},
 	}
@@ -256,5 +319,78 @@ func TestUsage(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestReloadsBesideTraffic reloads 200 good and bad files, while 100 MB flow both ways over a link that does not change.
+func TestReloadsBesideTraffic(t *testing.T) {
+	p := start(t)
+	a, b := p.dial("a"), p.dial("b")
+	const size = 100 << 20
+	hashes := make(chan [2][sha256.Size]byte, 2)
+	for _, way := range [][2]net.Conn{{a, b}, {b, a}} {
+		sent, got := sha256.New(), sha256.New()
+		done := make(chan error, 2)
+		go func() {
+			random := rand.New(rand.NewPCG(uint64(len(hashes)), 1))
+			chunk := make([]byte, 70_000)
+			for rest := size; rest > 0; {
+				piece := chunk[:min(1+random.IntN(len(chunk)), rest)]
+				for i := range piece {
+					piece[i] = byte(random.Uint32())
+				}
+				sent.Write(piece)
+				way[0].SetDeadline(time.Now().Add(patience))
+				if _, err := way[0].Write(piece); err != nil {
+					done <- err
+					return
+				}
+				rest -= len(piece)
+			}
+			done <- nil
+		}()
+		go func() {
+			chunk := make([]byte, 64<<10)
+			for rest := size; rest > 0; {
+				way[1].SetReadDeadline(time.Now().Add(patience))
+				n, err := way[1].Read(chunk[:min(len(chunk), rest)])
+				if err != nil {
+					done <- err
+					return
+				}
+				got.Write(chunk[:n])
+				rest -= n
+			}
+			done <- nil
+		}()
+		go func() {
+			for range 2 {
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			}
+			hashes <- [2][sha256.Size]byte{[sha256.Size]byte(sent.Sum(nil)), [sha256.Size]byte(got.Sum(nil))}
+		}()
+	}
+	random := rand.New(rand.NewPCG(5, 6))
+	for i := range 200 {
+		links := "  - {name: dbg, a: a, b: b}\n"
+		for j := range random.IntN(5) {
+			links = fmt.Sprintf("  - {name: l%d, a: s%d, b: t%d}\n", j, random.IntN(5)*10+j, j) + links
+		}
+		reloads := `"msg":"config reloaded"`
+		if random.IntN(3) == 0 {
+			links += []string{"  - {name: dbg, a: x, b: y}\n", "  - [\n", "\t- tab\n", "  - {name: z, a: z}\n"}[random.IntN(4)]
+			reloads = `"msg":"config not reloaded`
+		}
+		p.write(links)
+		before := strings.Count(p.log.String(), reloads)
+		p.cmd.Process.Signal(syscall.SIGHUP)
+		p.until(fmt.Sprintf("reloaded for the %dth time", i), func() bool { return strings.Count(p.log.String(), reloads) > before })
+	}
+	for range 2 {
+		if pair := <-hashes; pair[0] != pair[1] {
+			t.Error("what arrived is not what was sent")
+		}
 	}
 }

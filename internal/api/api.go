@@ -12,7 +12,9 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 
+	"serialhub/internal/config"
 	"serialhub/internal/relay"
+	"serialhub/internal/reload"
 	"serialhub/internal/supervisor"
 )
 
@@ -26,6 +28,12 @@ type Hub interface {
 	NotOpen() []string
 }
 
+// Reloader is what the API needs of the one who reads the config again.
+type Reloader interface {
+	Reload(ctx context.Context) (config.Changes, error)
+	Last() reload.Result
+}
+
 // About is what the API tells of the process.
 type About struct {
 	Version   string
@@ -34,7 +42,7 @@ type About struct {
 }
 
 // Handler answers the API's requests. It is safe for use by many goroutines, as http.Server does.
-func Handler(hub Hub, about About, log *slog.Logger) http.Handler {
+func Handler(hub Hub, reloader Reloader, about About, log *slog.Logger) http.Handler {
 	e := echo.New()
 	e.HTTPErrorHandler = writeProblem(log)
 	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: func(_ echo.Context, err error, stack []byte) error {
@@ -42,13 +50,14 @@ func Handler(hub Hub, about About, log *slog.Logger) http.Handler {
 		return err
 	}}))
 	e.Use(guard)
-	h := &handlers{hub: hub, about: about}
+	h := &handlers{hub: hub, reloader: reloader, about: about}
 	e.GET("/links", h.links)
 	e.GET("/links/:name", h.link)
 	e.GET("/links/:name/reset", h.reset)
 	e.POST("/links/:name/reset", h.reset)
 	e.POST("/links/:name/stop", h.change(hub.StopLink))
 	e.POST("/links/:name/start", h.change(hub.StartLink))
+	e.POST("/reload", h.reload)
 	e.GET("/status", h.status)
 	e.GET("/healthz", h.healthy)
 	e.GET("/readyz", h.ready)
@@ -56,8 +65,9 @@ func Handler(hub Hub, about About, log *slog.Logger) http.Handler {
 }
 
 type handlers struct {
-	hub   Hub
-	about About
+	hub      Hub
+	reloader Reloader
+	about    About
 }
 
 // answer writes a view indented, because its first reader is a person with curl.
@@ -110,13 +120,21 @@ func (h *handlers) change(change func(context.Context, string) (supervisor.Link,
 	}
 }
 
+func (h *handlers) reload(c echo.Context) error {
+	changes, err := h.reloader.Reload(c.Request().Context())
+	if err != nil {
+		return &reloadError{err}
+	}
+	return answer(c, viewChanges(changes))
+}
+
 func (h *handlers) status(c echo.Context) error {
 	return answer(c, statusView{
 		Version:    h.about.Version,
 		PID:        os.Getpid(),
 		StartedAt:  h.about.StartedAt.UTC(),
 		Config:     h.about.Config,
-		LastReload: reloadView{At: h.about.StartedAt.UTC(), OK: true},
+		LastReload: viewReload(h.reloader.Last()),
 		Links:      countStates(h.hub.Links()),
 	})
 }
@@ -130,8 +148,8 @@ func (h *handlers) ready(c echo.Context) error {
 	return c.String(http.StatusOK, "ok\n")
 }
 
-// Server is an http.Server for handler. Its limits keep a client that sends or reads slowly from staying for ever.
-func Server(handler http.Handler, log *slog.Logger) *http.Server {
+// newServer makes an http.Server for handler. Its limits keep a client that sends or reads slowly from staying for ever.
+func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,

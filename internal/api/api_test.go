@@ -7,10 +7,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -21,6 +20,7 @@ import (
 	"serialhub/internal/api"
 	"serialhub/internal/config"
 	"serialhub/internal/relay"
+	"serialhub/internal/reload"
 	"serialhub/internal/supervisor"
 )
 
@@ -32,7 +32,11 @@ type hub struct {
 	closed []string
 	resets []string
 	fail   error
+	reload reload.Result
 }
+
+func (h *hub) Reload(context.Context) (config.Changes, error) { return h.reload.Changes, h.reload.Err }
+func (h *hub) Last() reload.Result                            { return h.reload }
 
 func (h *hub) Links() []supervisor.Link { return h.list }
 func (h *hub) NotOpen() []string        { return h.closed }
@@ -63,7 +67,7 @@ func (h *hub) StartLink(_ context.Context, name string) (supervisor.Link, error)
 
 func newHub() *hub {
 	at := time.Date(2026, 11, 22, 14, 0, 0, 0, time.FixedZone("CET", 3600))
-	return &hub{list: []supervisor.Link{
+	return &hub{reload: reload.Result{At: at}, list: []supervisor.Link{
 		{
 			Name: "dbg", State: supervisor.LinkHalf, Since: at, Sessions: 3, Resets: 1, Failures: 2,
 			Last: &supervisor.Failure{At: at, End: "a", Message: "in use"},
@@ -78,28 +82,17 @@ func newHub() *hub {
 }
 
 // serve runs the API on a loopback port, and returns a function that asks it.
-func serve(t *testing.T, h api.Hub) func(method, path string, headers ...string) (*http.Response, string) {
+func serve(t *testing.T, h *hub) func(method, path string, headers ...string) (*http.Response, string) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	about := api.About{Version: "1.2.3", Config: "/etc/links.yaml", StartedAt: time.Date(2026, 11, 22, 13, 0, 0, 0, time.UTC)}
-	listener, err := api.Listen(config.APIAddress{Network: "tcp", Address: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := api.Server(api.Handler(h, about, log), log)
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
-	client := &http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second}
-	t.Cleanup(func() {
-		client.CloseIdleConnections()
-		server.Close()
-		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
-			t.Error(err)
-		}
-	})
+	server := httptest.NewServer(api.Handler(h, h, about, log))
+	t.Cleanup(server.Close)
+	client := server.Client()
+	client.Timeout = 20 * time.Second
 	return func(method, path string, headers ...string) (*http.Response, string) {
 		t.Helper()
-		request, err := http.NewRequestWithContext(t.Context(), method, "http://"+listener.Addr().String()+path, nil)
+		request, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -213,6 +206,46 @@ func TestStatus(t *testing.T) {
 		"links": {"starting": 0, "waiting": 1, "half": 1, "up": 0, "retrying": 0, "failed": 0, "stopped": 0}}`, os.Getpid()))
 }
 
+func TestReload(t *testing.T) {
+	h := newHub()
+	h.reload.Changes = config.Changes{Added: []string{"new"}, Unchanged: []string{"dbg", "other"}}
+	ask := serve(t, h)
+	response, body := ask("POST", "/reload")
+	if response.StatusCode != 200 {
+		t.Error(response.Status)
+	}
+	sameJSON(t, body, `{"added": ["new"], "removed": [], "changed": [], "unchanged": ["dbg", "other"]}`)
+	if response, _ := ask("GET", "/reload"); response.StatusCode != 405 {
+		t.Errorf("GET: %s", response.Status)
+	}
+
+	h.reload.Err = &config.Faults{File: "/etc/links.yaml", List: []config.Fault{
+		{Key: "links[0].c", Line: 5, Column: 3, Message: "unknown key", Source: "  c: 1"},
+		{Message: "another"},
+	}}
+	response, body = ask("POST", "/reload")
+	if response.StatusCode != 422 {
+		t.Error(response.Status)
+	}
+	sameJSON(t, body, `{"title": "Unprocessable Entity", "status": 422,
+		"detail": "/etc/links.yaml:5:3: links[0].c: unknown key\n    5 |   c: 1\n      |   ^\n/etc/links.yaml: another",
+		"faults": [{"key": "links[0].c", "line": 5, "column": 3, "message": "unknown key", "source": "  c: 1"}, {"message": "another"}]}`)
+	_, body = ask("GET", "/status")
+	if !strings.Contains(body, `"ok": false`) || !strings.Contains(body, "unknown key") {
+		t.Errorf("the status is %s", body)
+	}
+
+	h.reload.Err = errors.New("open links.yaml: no such file")
+	response, body = ask("POST", "/reload")
+	if response.StatusCode != 422 || !strings.Contains(body, `"message": "open links.yaml: no such file"`) {
+		t.Errorf("%s %s", response.Status, body)
+	}
+	h.reload.Err = reload.ErrStopping
+	if response, _ = ask("POST", "/reload"); response.StatusCode != 503 {
+		t.Error(response.Status)
+	}
+}
+
 func TestHealth(t *testing.T) {
 	h := newHub()
 	ask := serve(t, h)
@@ -284,57 +317,5 @@ func TestKnownHostsAndSitesMayAsk(t *testing.T) {
 		if response, body := ask("GET", "/links/dbg/reset", headers...); response.StatusCode != 200 {
 			t.Errorf("%v: %s %s", headers, response.Status, body)
 		}
-	}
-}
-
-func TestListenOnAUnixSocket(t *testing.T) {
-	dir, err := os.MkdirTemp("", "api")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "hub.sock")
-	listener, err := api.Listen(config.APIAddress{Network: "unix", Address: path})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info, err := os.Lstat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the socket is %v, %v", info, err)
-	}
-	log := slog.New(slog.DiscardHandler)
-	server := api.Server(api.Handler(newHub(), api.About{}, log), log)
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", path)
-	}}
-	response, err := (&http.Client{Transport: transport}).Get("http://any-name/links/dbg")
-	if err != nil {
-		t.Fatal(err)
-	}
-	response.Body.Close()
-	if response.StatusCode != 200 {
-		t.Error(response.Status)
-	}
-	if _, err := api.Listen(config.APIAddress{Network: "unix", Address: path}); err == nil || !strings.Contains(err.Error(), "in use by pid") {
-		t.Errorf("listening twice gave %v", err)
-	}
-	transport.CloseIdleConnections()
-	server.Close()
-	<-ended
-	if _, err := os.Lstat(path); !os.IsNotExist(err) {
-		t.Errorf("the socket is still there: %v", err)
-	}
-}
-
-func TestListenOnATakenPort(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
-	_, err = api.Listen(config.APIAddress{Network: "tcp", Address: taken.Addr().String()})
-	if err == nil || !strings.Contains(err.Error(), "api.listen") {
-		t.Errorf("Listen gave %v", err)
 	}
 }

@@ -14,9 +14,9 @@ import (
 	"serialhub/internal/endpoint"
 )
 
-// Listen opens an address of the API. A unix socket is treated like one of a link: mode 0600, a dead owner's file is
+// listen opens an address of the API. A unix socket is treated like one of a link: mode 0600, a dead owner's file is
 // taken over, a live owner is named.
-func Listen(addr config.APIAddress) (net.Listener, error) {
+func listen(addr config.APIAddress) (net.Listener, error) {
 	if addr.Network == "unix" {
 		return listenUnix(addr.Address)
 	}

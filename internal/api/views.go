@@ -3,7 +3,9 @@ package api
 import (
 	"time"
 
+	"serialhub/internal/config"
 	"serialhub/internal/relay"
+	"serialhub/internal/reload"
 	"serialhub/internal/supervisor"
 )
 
@@ -65,6 +67,27 @@ type reloadView struct {
 	At    time.Time `json:"at"`
 	OK    bool      `json:"ok"`
 	Error *string   `json:"error"`
+}
+
+type changesView struct {
+	Added     []string `json:"added"`
+	Removed   []string `json:"removed"`
+	Changed   []string `json:"changed"`
+	Unchanged []string `json:"unchanged"`
+}
+
+func viewChanges(c config.Changes) changesView {
+	list := func(names []string) []string { return append([]string{}, names...) } // [] in JSON, not null
+	return changesView{Added: list(c.Added), Removed: list(c.Removed), Changed: list(c.Changed), Unchanged: list(c.Unchanged)}
+}
+
+func viewReload(r reload.Result) reloadView {
+	view := reloadView{At: r.At.UTC(), OK: r.Err == nil}
+	if r.Err != nil {
+		message := r.Err.Error()
+		view.Error = &message
+	}
+	return view
 }
 
 func viewLink(l supervisor.Link) linkView {

@@ -20,8 +20,8 @@ const smallest = `links:
     a: /tmp/windows-debugger
     b: /tmp/windows-debuggee`
 
-// readDocument parses the YAML, holds its tree against fileEntry, and returns its values.
-// What is wrong goes into found, together with the place of every key.
+// readDocument parses the YAML, holds its tree against fileEntry, and returns its values without those that do not fit.
+// What is wrong goes into found, together with the place of every key. It returns nil if the whole is no use.
 func readDocument(text []byte, found *findings) map[string]any {
 	switch {
 	case len(text) > maxSize:
@@ -49,13 +49,13 @@ func readDocument(text []byte, found *findings) map[string]any {
 		found.syntax(err)
 		return nil
 	}
-	found.hold(&doc, reflect.TypeFor[fileEntry](), "")
-	if len(found.faults) > 0 {
+	if !found.hold(&doc, reflect.TypeFor[fileEntry](), "") || found.useless {
 		return nil
 	}
-	var values map[string]any
+	values := map[string]any{}
 	if err := doc.Decode(&values); err != nil {
 		found.syntax(err)
+		return nil
 	}
 	return values
 }
@@ -64,8 +64,9 @@ func isEmpty(doc *yaml.Node) bool {
 	return len(doc.Content) == 0 || doc.Content[0].ShortTag() == "!!null"
 }
 
-// hold compares node with the type that the value of key must have, and notes its place.
-func (f *findings) hold(node *yaml.Node, want reflect.Type, key string) {
+// hold compares node with the type that the value of key must have, notes its place, and takes out of it what does not
+// fit, so that the rest can be checked further. It returns false if node itself does not fit.
+func (f *findings) hold(node *yaml.Node, want reflect.Type, key string) bool {
 	f.place(key, node)
 	node = resolve(node)
 	if want.Kind() == reflect.Pointer {
@@ -81,42 +82,59 @@ func (f *findings) hold(node *yaml.Node, want reflect.Type, key string) {
 	case want.Kind() == reflect.Struct && node.Kind == yaml.MappingNode:
 		f.holdKeys(node, want, key)
 	case want.Kind() == reflect.Slice && node.Kind == yaml.SequenceNode:
-		for i, value := range node.Content {
-			f.hold(value, want.Elem(), fmt.Sprintf("%s[%d]", key, i))
-		}
+		return f.holdList(node, want.Elem(), key)
 	case want.Kind() == reflect.String && tag == "!!str":
 	case (want.Kind() == reflect.Int || takesNumber(want)) && tag == "!!int":
 		if _, err := strconv.Atoi(node.Value); err != nil {
-			f.add(key, "%s is not a plain decimal number", node.Value)
+			f.unfit(key, "%s is not a plain decimal number", node.Value)
+			return false
 		}
 	case want.Kind() == reflect.Bool && tag == "!!bool":
 	default:
-		f.add(key, "%s, but must be %s", describe(node), expected(want))
+		f.unfit(key, "%s, but must be %s", describe(node), expected(want))
+		return false
 	}
+	return true
+}
+
+// holdList compares each entry of a list. A mapping that does not fit is emptied, so that those behind it keep their
+// numbers; a list of single values has to fit as a whole.
+func (f *findings) holdList(list *yaml.Node, want reflect.Type, key string) bool {
+	fits := true
+	for i, value := range list.Content {
+		if !f.hold(value, want, fmt.Sprintf("%s[%d]", key, i)) {
+			fits = false
+			list.Content[i] = &yaml.Node{Kind: yaml.MappingNode, Line: value.Line, Column: value.Column}
+		}
+	}
+	return fits || want.Kind() == reflect.Struct
 }
 
 // holdKeys compares the keys of a mapping, and of those that are merged into it by "<<", with the fields of a struct.
 func (f *findings) holdKeys(mapping *yaml.Node, want reflect.Type, parent string) {
 	fields, names := keysOf(want)
 	first := map[string]int{}
+	var fitting []*yaml.Node
 	for pair := range slices.Chunk(mapping.Content, 2) {
 		name, value := pair[0], pair[1]
-		if name.ShortTag() == "!!merge" {
-			f.holdMerged(resolve(value), want, parent)
-			continue
-		}
 		key := strings.TrimPrefix(parent+"."+name.Value, ".")
 		field, known := fields[name.Value]
 		switch {
+		case name.ShortTag() == "!!merge":
+			f.holdMerged(resolve(value), want, parent)
+			fitting = append(fitting, name, value)
 		case !known:
 			f.unknown(name, key, names)
 		case first[name.Value] > 0:
 			f.at(name, key, "the key is there twice, first in line %d", first[name.Value])
 		default:
 			first[name.Value] = name.Line
-			f.hold(value, field, key)
+			if f.hold(value, field, key) {
+				fitting = append(fitting, name, value)
+			}
 		}
 	}
+	mapping.Content = fitting
 }
 
 // keysOf lists the keys of a struct with the types of their values, and their names in order.
@@ -153,6 +171,7 @@ func (f *findings) holdMerged(merged *yaml.Node, want reflect.Type, parent strin
 	switch {
 	case f.merging[merged]:
 		f.at(merged, parent, "the mapping merges itself")
+		f.useless = true
 	case merged.Kind == yaml.MappingNode:
 		f.merging[merged] = true
 		f.holdKeys(merged, want, parent)

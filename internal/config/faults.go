@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -69,6 +70,8 @@ type findings struct {
 	places  map[string]place
 	env     map[string]string   // the variables that override keys
 	merging map[*yaml.Node]bool // the mappings that "<<" has led into
+	misfits map[string]bool     // keys whose values were taken out
+	useless bool                // what the document says cannot be told
 }
 
 func newFindings(file string, text []byte) *findings {
@@ -77,6 +80,7 @@ func newFindings(file string, text []byte) *findings {
 		lines:   strings.Split(string(text), "\n"),
 		places:  map[string]place{},
 		env:     map[string]string{},
+		misfits: map[string]bool{},
 		merging: map[*yaml.Node]bool{},
 	}
 }
@@ -88,13 +92,29 @@ func (f *findings) place(key string, node *yaml.Node) {
 	f.places[key] = place{node.Line, node.Column}
 }
 
-// add notes a fault at the place of key, or of the nearest key around it.
+// add notes a fault at the place of key, or of the nearest key around it; unless the key, or one around it, has been
+// taken out, for then it is missing only because of that.
 func (f *findings) add(key, format string, args ...any) {
-	at, known := f.places[key]
-	for around := key; !known && around != ""; at, known = f.places[around] {
-		around = around[:max(0, strings.LastIndexAny(around, ".["))]
+	var at place
+	known := false
+	for around := key; ; around = around[:max(0, strings.LastIndexAny(around, ".["))] {
+		if f.misfits[around] {
+			return
+		}
+		if !known {
+			at, known = f.places[around]
+		}
+		if around == "" {
+			break
+		}
 	}
 	f.note(key, at, fmt.Sprintf(format, args...))
+}
+
+// unfit notes a fault of the value of key, which is taken out.
+func (f *findings) unfit(key, format string, args ...any) {
+	f.add(key, format, args...)
+	f.misfits[key] = true
 }
 
 // at notes a fault at the place of a node.
@@ -156,6 +176,6 @@ func (f *findings) err() error {
 		return nil
 	}
 	list := slices.Clone(f.faults)
-	slices.SortStableFunc(list, func(a, b Fault) int { return a.Line - b.Line })
+	slices.SortStableFunc(list, func(a, b Fault) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
 	return &Faults{File: f.file, List: list}
 }

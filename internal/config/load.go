@@ -57,8 +57,8 @@ func read(path string) ([]byte, error) {
 func parse(path string, text []byte) (*Config, error) {
 	found := newFindings(path, text)
 	doc := readDocument(text, found)
-	if err := found.err(); err != nil {
-		return nil, err
+	if doc == nil {
+		return nil, found.err()
 	}
 	v := viper.New()
 	for key, value := range scalars() {
@@ -87,54 +87,55 @@ func parse(path string, text []byte) (*Config, error) {
 }
 
 // fileEntry, and the types below it, are the file as it is written. Every key is in lower case, as viper wants it.
+// The tags for JSON Schema make configs/links.schema.json (make generate).
 type fileEntry struct {
-	API      apiEntry       `mapstructure:"api"`
-	Log      logEntry       `mapstructure:"log"`
-	Defaults behaviourEntry `mapstructure:"defaults"`
-	Links    []linkEntry    `mapstructure:"links"`
+	API      apiEntry       `mapstructure:"api" jsonschema_description:"The REST API."`
+	Log      logEntry       `mapstructure:"log" jsonschema_description:"What is logged, and how."`
+	Defaults behaviourEntry `mapstructure:"defaults" jsonschema_description:"How links behave that do not say otherwise."`
+	Links    []linkEntry    `mapstructure:"links" jsonschema:"required" jsonschema_description:"The virtual serial cables."`
 }
 
 type apiEntry struct {
-	Listen stringList `mapstructure:"listen"`
+	Listen stringList `mapstructure:"listen" jsonschema_description:"A loopback host:port, unix:/path, a list of these, or none. Default: 127.0.0.1:7373."`
 }
 
 type logEntry struct {
-	Level  string `mapstructure:"level"`
-	Format string `mapstructure:"format"`
+	Level  string `mapstructure:"level" jsonschema:"enum=debug,enum=info,enum=warn,enum=error,default=info" jsonschema_description:"The least important lines that are logged."`
+	Format string `mapstructure:"format" jsonschema:"enum=text,enum=json,default=text" jsonschema_description:"The shape of a line."`
 }
 
 type linkEntry struct {
-	Name           string    `mapstructure:"name"`
-	A              *endEntry `mapstructure:"a"`
-	B              *endEntry `mapstructure:"b"`
+	Name           string    `mapstructure:"name" jsonschema:"required,pattern=^[A-Za-z0-9][A-Za-z0-9._-]{0\\,62}$" jsonschema_description:"Unique; 1 to 63 of A-Z a-z 0-9 . _ -, the first a letter or a digit."`
+	A              *endEntry `mapstructure:"a" jsonschema:"required" jsonschema_description:"One end: where to listen, or the long form."`
+	B              *endEntry `mapstructure:"b" jsonschema:"required" jsonschema_description:"The other end: where to listen, or the long form."`
 	behaviourEntry `mapstructure:",squash"`
 }
 
 // behaviourEntry is what a link may say beside its name and its ends, and defaults for all. A nil is not written.
 type behaviourEntry struct {
-	Restart      *restartEntry `mapstructure:"restart"`
-	Absent       *string       `mapstructure:"absent"`
-	BufferSize   *sizeText     `mapstructure:"buffer_size"`
-	OnDisconnect *string       `mapstructure:"on_disconnect"`
-	Disabled     *bool         `mapstructure:"disabled"`
+	Restart      *restartEntry `mapstructure:"restart" jsonschema_description:"What happens after a loss or a failure: a policy, or the long form."`
+	Absent       *string       `mapstructure:"absent" jsonschema:"enum=discard,enum=hold,enum=buffer,default=discard" jsonschema_description:"What happens to bytes that are sent while nobody is at the other end."`
+	BufferSize   *sizeText     `mapstructure:"buffer_size" jsonschema_description:"How many of the newest bytes are kept under absent: buffer. Default: 64KiB; at most 64MiB."`
+	OnDisconnect *string       `mapstructure:"on_disconnect" jsonschema:"enum=keep,enum=close,default=keep" jsonschema_description:"What happens to the peer that is left when the other one leaves."`
+	Disabled     *bool         `mapstructure:"disabled" jsonschema:"default=false" jsonschema_description:"Kept in the file, and not started."`
 }
 
 // restartEntry is the long form of a restart policy; the short form is the policy alone.
 type restartEntry struct {
-	Policy      *string `mapstructure:"policy"`
-	Delay       *string `mapstructure:"delay"`
-	MaxDelay    *string `mapstructure:"max_delay"`
-	MaxFailures *int    `mapstructure:"max_failures"`
+	Policy      *string `mapstructure:"policy" jsonschema:"enum=always,enum=on-failure,enum=never,default=always" jsonschema_description:"Which losses end the link."`
+	Delay       *string `mapstructure:"delay" jsonschema:"default=200ms" jsonschema_description:"Before what failed is tried again; doubled each time."`
+	MaxDelay    *string `mapstructure:"max_delay" jsonschema:"default=30s" jsonschema_description:"The longest delay."`
+	MaxFailures *int    `mapstructure:"max_failures" jsonschema:"minimum=0,default=0" jsonschema_description:"In a row, after which the link is given up; 0 for no limit."`
 }
 
 // endEntry is the long form of an end; the short form is the address to listen on.
 type endEntry struct {
-	Listen    string `mapstructure:"listen"`
-	Mode      string `mapstructure:"mode"`
-	Owner     idText `mapstructure:"owner"`
-	Group     idText `mapstructure:"group"`
-	AllowUIDs []int  `mapstructure:"allow_uids"`
-	WhenBusy  string `mapstructure:"when_busy"`
+	Listen    string `mapstructure:"listen" jsonschema:"required,minLength=1" jsonschema_description:"/path, unix:/path or unix:@name; a relative path is taken from the file's folder."`
+	Mode      string `mapstructure:"mode" jsonschema:"pattern=^0*[0-7]{1\\,3}$,default=0600" jsonschema_description:"Permissions of the socket's file, in quotes."`
+	Owner     idText `mapstructure:"owner" jsonschema_description:"User of the socket's file, a name or a number. Default: the hub's."`
+	Group     idText `mapstructure:"group" jsonschema_description:"Group of the socket's file, a name or a number. Default: the hub's."`
+	AllowUIDs []int  `mapstructure:"allow_uids" jsonschema_description:"Who may connect. Empty: whoever the file's mode lets in."`
+	WhenBusy  string `mapstructure:"when_busy" jsonschema:"enum=reject,enum=replace,enum=queue,default=reject" jsonschema_description:"What happens to a second peer."`
 }
 
 // stringList is written as a list of strings, or as a single one.

@@ -166,7 +166,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"an unknown key of a link", link(good + "\nc: /3"), []string{"5:5: links[0].c: unknown key; known here: name, a, b, restart, absent, buffer_size, on_disconnect, disabled"}},
 		{"an unknown key of an end", link("name: x\na: {listen: /1, mod: 1}\nb: /2"), []string{"3:21: links[0].a.mod: unknown key"}},
 		{"a key twice", link(good + "\na: /3"), []string{"5:5: links[0].a: the key is there twice, first in line 3"}},
-		{"a key in capitals", link("Name: x\na: /1\nb: /2"), []string{"2:5: links[0].Name: unknown key"}},
+		{"a key in capitals", link("Name: x\na: /1\nb: /2"), []string{"2:5: links[0].Name: unknown key; did you mean name?", "links[0].name: a link needs a name"}},
 		{"no name", link("a: /1\nb: /2"), []string{"2:5: links[0].name: a link needs a name"}},
 		{"a number as a name", link("name: 5\na: /1\nb: /2"), []string{"2:11: links[0].name: is 5 (int), but must be a text (put it in quotes)"}},
 		{"a name with a slash", link("name: x/y\na: /1\nb: /2"), []string{`links[0].name: "x/y" is not a name`}},
@@ -204,7 +204,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"a size of nothing", link(good + "\nbuffer_size: 0"), []string{"links[0].buffer_size: 0 is out of range; it can be from 1 byte to 64 MiB"}},
 		{"a size that is too large", link(good + "\nbuffer_size: 1GiB"), []string{"1GiB is out of range"}},
 		{"disabled with a text", link(good + "\ndisabled: 'yes'"), []string{`is the text "yes", but must be true or false`}},
-		{"wrong defaults", "defaults: {absent: drop, name: x}\nlinks: []", []string{"1:26: defaults.name: unknown key"}},
+		{"wrong defaults", "defaults: {absent: drop, name: x}\nlinks: []", []string{"1:26: defaults.name: unknown key", `1:20: defaults.absent: "drop" is not one of`}},
 		{"a wrong default that no link uses", "defaults: {absent: drop}\nlinks: []", []string{`1:20: defaults.absent: "drop" is not one of`}},
 		{"a wrong level", "log: {level: loud}\nlinks: []", []string{`1:14: log.level: "loud" is none of debug, info, warn, error`}},
 		{"a wrong format", "log: {format: xml}\nlinks: []", []string{`log.format: "xml" is neither text nor json`}},
@@ -212,6 +212,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"an API without a port", "api: {listen: localhost}\nlinks: []", []string{"is not host:port"}},
 		{"an API with a wrong port", "api: {listen: 'localhost:http'}\nlinks: []", []string{"the port must be a number"}},
 		{"an abstract API", "api: {listen: 'unix:@x'}\nlinks: []", []string{"no file mode"}},
+		{"faults of the shape and of the values", "lonks: []\nlog: {level: loud}\nlinks:\n- {name: 5, a: /1, b: /1}\n- text\n- {name: x, a: [/2], b: /3, c: 1}\n- {name: x, a: /4, b: {listen: /5, allow_uids: [a, 1]}}",
+			[]string{"1:1: ", "2:14: ", "4:10: ", "4:23: links[0].b: unix:/1 is already", "5:3: links[1]: is the text", "6:16: links[2].a: is a list", "6:29: links[2].c: ", "7:10: links[3].name: \"x\" is already", "7:49: links[3].b.allow_uids[0]: is the text"}},
 		{"all at once", "log: {level: loud}\n" + link("name: '-'\na: udp:x\nb: /") + "\n  - name: '-'", []string{"1:14: ", "3:11: ", "4:8: ", "5:8: ", "6:11: ", "6:5: links[1].a", "6:5: links[1].b"}},
 	}
 	for _, test := range tests {

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"serialhub/internal/config"
+)
+
+func checkCommand() *cobra.Command {
+	var file string
+	check := &cobra.Command{
+		Use:   "check -c FILE",
+		Short: "Check a file of links: exit code 0, or 2 with every fault",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if file == "" {
+				return errors.New("which file? Name it: serialhub check -c links.yaml")
+			}
+			c, err := config.Load(file)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: no faults, %d links\n", file, len(c.Links))
+			return err
+		},
+	}
+	check.Flags().StringVarP(&file, "config", "c", "", "the file of links (required)")
+	return check
+}
