@@ -225,8 +225,25 @@ func TestApplyOfRandomConfigs(t *testing.T) {
 		for i := range random.IntN(len(names) + 1) {
 			text += fmt.Sprintf("%c%c%c ", 'n'+names[i], 'a'+files[2*i], 'a'+files[2*i+1])
 		}
-		h.apply(h.parse(text)...)
+		next := h.parse(text)
+		for i := range next {
+			l := &next[i]
+			l.Absent = []config.Absent{config.AbsentDiscard, config.AbsentHold, config.AbsentBuffer}[random.IntN(3)]
+			l.BufferSize = 1 + random.IntN(1000)
+			l.OnDisconnect = []config.OnDisconnect{config.OnDisconnectKeep, config.OnDisconnectClose}[random.IntN(2)]
+			l.A.Mode = []uint32{0o600, 0o660, 0o666}[random.IntN(3)]
+			l.B.WhenBusy = []config.WhenBusy{config.BusyReject, config.BusyReplace, config.BusyQueue}[random.IntN(3)]
+		}
+		h.apply(next...)
 		h.leads(text)
+		for i, l := range h.links {
+			if !l.config.Equal(next[i]) {
+				t.Errorf("the link is %+v, want %+v", l.config, next[i])
+			}
+			if info, err := os.Lstat(next[i].A.Listen.Path()); err != nil || uint32(info.Mode().Perm()) != next[i].A.Mode {
+				t.Errorf("the socket of %s is %v, %v; want mode %o", next[i].Name, info.Mode(), err, next[i].A.Mode)
+			}
+		}
 		if t.Failed() {
 			t.Fatalf("after %q", text)
 		}
