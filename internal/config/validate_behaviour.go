@@ -9,7 +9,7 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// maxBuffer is the largest buffer_size. It is kept by the kernel, in a pipe.
+// maxBuffer is the largest buffer_size. It is memory that the hub needs.
 const maxBuffer = 64 << 20
 
 // builtin is how a link behaves that says nothing of it.

@@ -48,6 +48,7 @@ func (k *Keeper) Watch(l *Listener, lost func()) (forget func()) {
 	if k.folders[dir] == nil {
 		k.folders[dir] = &folder{files: map[*keptFile]struct{}{}}
 	}
+	k.folders[dir].changed = time.Time{} // the file may be gone already
 	file := &keptFile{path: path, id: l.file, lost: lost}
 	k.folders[dir].files[file] = struct{}{}
 	return func() {
@@ -88,12 +89,12 @@ func (k *Keeper) look(now time.Time) {
 		err := unix.Stat(dir, &stat)
 		changed := time.Unix(stat.Mtim.Unix())
 		// The clock of a file system is coarse: a folder that has just changed may change again without its time moving.
-		if err == nil && changed.Equal(f.changed) && now.Sub(changed) > k.interval {
+		if err == nil && changed.Equal(f.changed) && now.Sub(changed) > 2*k.interval {
 			continue
 		}
 		f.changed = changed
 		for file := range f.files {
-			if id, err := identify(file.path); err != nil || id != file.id {
+			if id, err := fileAt(file.path); err != nil || id != file.id {
 				k.remove(dir, file)
 				file.lost()
 			}

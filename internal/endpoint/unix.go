@@ -161,7 +161,12 @@ func (l *Listener) Accept() (Peer, error) {
 		case err != nil:
 			return Peer{}, fmt.Errorf("%s: %w", l.addr, os.NewSyscallError("accept", err))
 		}
-		cred, err := credentials(fd)
+		// A byte that is sent out of band (MSG_OOB) would be counted by SIOCINQ and never read.
+		err = os.NewSyscallError("setsockopt SO_OOBINLINE", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE, 1))
+		var cred Credentials
+		if err == nil {
+			cred, err = credentials(fd)
+		}
 		if err != nil {
 			unix.Close(fd) //nolint:errcheck // a socket that has carried nothing
 			return Peer{}, fmt.Errorf("%s: %w", l.addr, err)
@@ -174,7 +179,7 @@ func (l *Listener) Accept() (Peer, error) {
 func (l *Listener) Close() error {
 	var errs []error
 	if path := l.addr.Path(); path != "" && l.file != (fileID{}) {
-		if now, err := identify(path); err == nil && now == l.file {
+		if now, err := fileAt(path); err == nil && now == l.file {
 			errs = append(errs, os.Remove(path))
 		}
 	}
@@ -182,7 +187,7 @@ func (l *Listener) Close() error {
 	return errors.Join(errs...)
 }
 
-func identify(path string) (fileID, error) {
+func fileAt(path string) (fileID, error) {
 	var stat unix.Stat_t
 	if err := unix.Lstat(path, &stat); err != nil {
 		return fileID{}, &os.PathError{Op: "lstat", Path: path, Err: err}

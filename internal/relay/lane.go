@@ -18,8 +18,8 @@ const (
 )
 
 // lane carries bytes in one direction: from the peers of one end, through a pipe, to the peer of the other end.
-// The bytes that it carries never leave the kernel: each is in a socket or in the pipe, so none is in this program's
-// hands alone.
+// What is on its way between two peers never leaves the kernel: each byte is in a socket or in the pipe, so none is in
+// this program's hands alone. Only what is buffered for a peer that is not there yet is.
 type lane struct {
 	from, to *end
 	r, w     int     // the pipe, non-blocking
@@ -232,10 +232,10 @@ func waiting(fd int) int {
 }
 
 // strand deals with what was said to a receiver that has gone: what the pipe holds and, if the receiver had not kept
-// up, what waits behind it. Under Discard the next receiver must not get any of it. The caller has taken the
-// receiver off the end.
-func (l *lane) strand() {
-	behind := l.held > 0
+// up or has a successor already, what waits behind it. Under Discard the next receiver must not get any of it. The
+// caller has taken the receiver off the end.
+func (l *lane) strand(succeeded bool) {
+	behind := succeeded || l.held > 0
 	switch l.absent {
 	case Hold:
 		return
@@ -290,7 +290,7 @@ func (l *lane) setAbsent(absent Absent, size int) {
 	}
 	l.absent, l.full = absent, false
 	if l.to.peer == nil {
-		l.strand()
+		l.strand(false)
 	}
 }
 

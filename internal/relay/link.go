@@ -40,7 +40,7 @@ type Listener interface {
 // Event is something that happened at an end, or to the link.
 type Event struct {
 	Kind EventKind
-	Side Side                 // not for Over
+	Side Side                 // not for Ending and Over
 	ID   uint64               // of the peer, unique in its link
 	Peer endpoint.Credentials // of the peer
 	Err  error                // why, as EventKind says
@@ -49,14 +49,15 @@ type Event struct {
 // EventKind tells events apart.
 type EventKind int
 
-// The events of a link. After Arrived, Queued, Rejected and AcceptFailed the end accepts nobody until Accept is called.
+// The events of a link. Arrived, Queued and Rejected are to be followed by a call of Seen, AcceptFailed by one of Accept.
 const (
 	Arrived      EventKind = iota // a peer has the end
 	Left                          // the peer of the end is gone; Err is nil if it has closed cleanly
 	Queued                        // a peer waits for the end; Arrived or Dequeued follows
 	Dequeued                      // a peer is gone that has waited
 	Rejected                      // a peer was closed at once; Err is ErrBusy or ErrUID
-	AcceptFailed                  // accept(2) failed, with Err
+	AcceptFailed                  // accept(2) failed, with Err; the end accepts nobody until Accept is called
+	Ending                        // a loss ends the link; it delivers what was sent, then Over follows
 	CloseFailed                   // a listener could not be closed cleanly, with Err
 	Over                          // the link has closed everything it owned; Err is nil if it was told to
 )
@@ -89,13 +90,14 @@ type Link struct {
 
 // end is one side of a link, and who is connected there.
 type end struct {
-	side      Side
-	count     *Counters
-	listener  Listener // nil while the end is not open
-	accept    *watch
-	accepting bool    // not while an arrival is being reported
-	peer      *peer   // nil while nobody is connected
-	queue     []*peer // who waits for the end, first come first
+	side     Side
+	count    *Counters
+	listener Listener // nil while the end is not open
+	accept   *watch
+	paused   bool    // after an accept that failed
+	unseen   int     // arrivals that are reported, and not seen yet
+	peer     *peer   // nil while nobody is connected
+	queue    []*peer // who waits for the end, first come first
 }
 
 // NewLink makes a link without listeners. Events are reported on the loop's goroutine, so report must not block.
@@ -129,7 +131,7 @@ func (k *Link) Listen(side Side, listener Listener) error {
 		if accept, err = k.loop.watch(listener.FD(), 0, k, func(uint32) { k.arrive(e) }); err == nil {
 			k.lastCall(e)
 			k.stopListening(e)
-			e.listener, e.accept, e.accepting = listener, accept, true
+			e.listener, e.accept, e.paused = listener, accept, false
 			k.settle()
 		}
 	})
@@ -158,28 +160,43 @@ func (k *Link) SetRules(rules Rules) {
 	})
 }
 
-// Accept lets an end accept its next peer.
-func (k *Link) Accept(side Side) {
+// Seen tells that an arrival, which was reported, has been taken in.
+func (k *Link) Seen(side Side) {
 	k.loop.call(k, func() {
-		k.ends[side].accepting = true
+		k.ends[side].unseen--
 		k.settle()
 	})
 }
 
-// Disconnect closes the peer of an end, if there is one; what it has said before is still delivered.
-func (k *Link) Disconnect(side Side) {
+// Accept lets an end accept again after AcceptFailed.
+func (k *Link) Accept(side Side) {
 	k.loop.call(k, func() {
-		if e := k.ends[side]; e.peer != nil {
-			k.detach(e, ErrReset)
-			k.settle()
-		}
+		k.ends[side].paused = false
+		k.settle()
 	})
 }
 
-// Expire closes the peer of an end if that is to be closed anyway, and does not take what was sent to it.
-func (k *Link) Expire(side Side) {
+// Disconnect closes the peers of some ends, all at once; what they have said before is still delivered to who stays.
+// It returns false if the link is over, or ends, so that nothing can be expected of it any more.
+func (k *Link) Disconnect(sides ...Side) (runs bool) {
 	k.loop.call(k, func() {
-		if e := k.ends[side]; e.peer != nil && e.peer.closing {
+		if runs = !k.over && !k.ending; !runs {
+			return
+		}
+		for _, side := range sides {
+			if e := k.ends[side]; e.peer != nil {
+				k.detach(e, ErrReset)
+			}
+		}
+		k.settle()
+	})
+	return runs
+}
+
+// Expire closes a peer if it is to be closed anyway, and does not take what was sent to it.
+func (k *Link) Expire(side Side, id uint64) {
+	k.loop.call(k, func() {
+		if e := k.ends[side]; e.peer != nil && e.peer.id == id && e.peer.closing {
 			k.detach(e, ErrPartner)
 			k.settle()
 		}
@@ -203,7 +220,7 @@ func (k *Link) Drain() {
 
 // Close closes the link at once.
 func (k *Link) Close() {
-	k.loop.call(k, func() { k.finish(nil) })
+	k.loop.call(k, func() { k.finish(k.outcome) })
 }
 
 // drain lets through only what has been sent up to now. The caller settles.
@@ -233,14 +250,14 @@ func (k *Link) settle() {
 		return
 	}
 	for _, e := range k.ends {
-		if e.peer == nil && len(e.queue) > 0 && k.admits(e) {
+		if e.peer == nil && len(e.queue) > 0 && k.free(e) {
 			k.attach(e, e.queue[0])
 			e.queue = e.queue[1:]
 		}
 	}
 	for side, e := range k.ends {
 		if e.listener != nil {
-			k.loop.interest(e.accept, when(e.accepting && k.admits(e), unix.EPOLLIN))
+			k.loop.interest(e.accept, when(k.admits(e), unix.EPOLLIN))
 		}
 		if e.peer != nil {
 			readable, writable := k.lanes[side].wantsInput(), k.lanes[1-side].pending()
@@ -249,12 +266,19 @@ func (k *Link) settle() {
 	}
 }
 
-// admits tells whether a peer may come to an end now. It has to wait while the peer at the other end is being closed,
-// which it would not belong to, and while too many have left words that nobody has read.
-func (k *Link) admits(e *end) bool {
-	other := k.ends[e.side.Other()].peer
-	return !k.ending && (other == nil || !other.closing) && len(k.lanes[e.side].left) < maxLeft
+// free tells whether an end can have another peer now.
+func (k *Link) free(e *end) bool {
+	return !k.ending && !k.partnerCloses(e) && len(k.lanes[e.side].left) < maxLeft
 }
+
+// partnerCloses tells whether the peer at the other end is being closed. A newcomer would not belong to it.
+func (k *Link) partnerCloses(e *end) bool {
+	other := k.ends[e.side.Other()].peer
+	return other != nil && other.closing
+}
+
+// admits tells whether somebody may be taken from the backlog of an end.
+func (k *Link) admits(e *end) bool { return k.free(e) && !e.paused && e.unseen < maxUnseen }
 
 func when(wanted bool, event uint32) uint32 {
 	if wanted {

@@ -88,6 +88,11 @@ func shortDir(t *testing.T) string {
 // descriptors counts the open ones, so that tests that use it cannot run in parallel.
 func descriptors(t *testing.T) int {
 	t.Helper()
+	// The runtime opens two for its own poller when it first needs it.
+	if r, w, err := os.Pipe(); err == nil {
+		r.Close()
+		w.Close()
+	}
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +139,7 @@ func (b *bench) connect(side relay.Side) *net.UnixConn {
 	b.t.Helper()
 	conn := b.dial(side)
 	b.expect(relay.Arrived, side)
-	b.link.Accept(side)
+	b.link.Seen(side)
 	return conn
 }
 
@@ -269,7 +274,7 @@ func TestConnectThenSendAtOnce(t *testing.T) {
 		comes := b.dial(relay.B)
 		carry(t, stays, comes, []byte{byte(i)})
 		b.expect(relay.Arrived, relay.B)
-		b.link.Accept(relay.B)
+		b.link.Seen(relay.B)
 		b.disconnect(relay.B, comes)
 	}
 }
@@ -392,16 +397,19 @@ func TestManyLastWords(t *testing.T) {
 			select {
 			case event := <-b.events:
 				if event.Kind == relay.Arrived {
-					b.link.Accept(relay.A)
+					b.link.Seen(relay.A)
 				}
 			case <-stop:
 				return
 			}
 		}
 	}()
-	const leaving = 8
+	const leaving = 8 // or one more, if that is accepted in the moment in which the one before hangs up
 	connections := &b.counters[relay.A].Connections
-	b.eventually("some are taken in", func() bool { return connections.Load() == leaving })
+	b.eventually("some are taken in", func() bool { return connections.Load() >= leaving })
+	if n := connections.Load(); n > leaving+1 {
+		t.Errorf("%d senders were taken in before anybody read", n)
+	}
 	got := make([]byte, len(want))
 	if n, err := io.ReadFull(reader, got); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("%d of %d bytes arrived: %v", n, len(want), err)
@@ -462,7 +470,7 @@ func TestSecondPeerIsClosedAtOnce(t *testing.T) {
 	if event.Peer.PID != os.Getpid() || event.Peer.UID != os.Getuid() {
 		t.Errorf("the link says that %+v was turned away, but that was pid %d, uid %d", event.Peer, os.Getpid(), os.Getuid())
 	}
-	b.link.Accept(relay.A)
+	b.link.Seen(relay.A)
 	carry(t, a, other, []byte("undisturbed"))
 }
 

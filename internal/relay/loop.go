@@ -23,6 +23,7 @@ type Loop struct {
 	scratch []byte         // for bytes that are read only to be dropped
 	watches map[int]*watch // by descriptor; touched by handlers only
 	serial  int32          // tells a watch from an earlier one of the same descriptor number
+	batch   uint64         // how often events have come
 
 	mu     sync.Mutex
 	posted []task
@@ -37,6 +38,8 @@ type watch struct {
 	events uint32
 	owner  *Link
 	handle func(events uint32)
+	last   uint64 // the batch in which it had an event last
+	early  bool   // its place in this batch may be too early
 }
 
 // task is what another goroutine wants done on the loop, on behalf of owner.
@@ -81,9 +84,13 @@ func (l *Loop) Run() error {
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			return os.NewSyscallError("epoll_wait", err)
 		}
+		l.batch++
 		for _, event := range events[:max(n, 0)] {
 			// A handler of this batch may have closed the descriptor and opened another of the same number.
 			if w := l.watches[int(event.Fd)]; w != nil && w.serial == event.Pad {
+				// What was ready before is looked at again first, ahead of what has become ready since.
+				w.early = w.last+1 == l.batch
+				w.last = l.batch
 				guard(w.owner, func() { w.handle(event.Events) })
 			}
 		}

@@ -14,6 +14,9 @@ const (
 	// maxLeft is how many peers may have left an end with bytes that nobody has read yet, before the next one has to
 	// wait in the backlog.
 	maxLeft = 8
+	// maxUnseen is how many arrivals at an end may be reported and not seen yet, before the next one has to wait in the
+	// backlog. So a storm of connections does not fill the memory of whoever follows the events.
+	maxUnseen = 1024
 	// maxQueue is how many peers may wait for an end; one more is turned away.
 	maxQueue = 16
 )
@@ -46,18 +49,35 @@ func (p *peer) socketError() error {
 	return nil
 }
 
-// arrive takes a peer that has connected, or turns it away.
+// arrive takes in everybody who has connected, so that bytes which are read after this go to the last of them, and not
+// to one who has left in the meantime. While nobody may come in, they stay in the backlog.
 func (k *Link) arrive(e *end) {
+	for k.arriveOne(e) {
+	}
+	k.settle()
+}
+
+// arriveOne takes a peer that has connected, or turns it away. It returns false if there is none to take.
+func (k *Link) arriveOne(e *end) bool {
+	k.noticeHangup(e)
+	if !k.admits(e) {
+		return false
+	}
 	accepted, err := e.listener.Accept()
 	if errors.Is(err, endpoint.ErrNoPeer) {
-		return
+		return false
 	}
-	e.accepting = false
-	defer k.settle()
 	if err != nil {
+		e.paused = true
 		k.report(Event{Kind: AcceptFailed, Side: e.side, Err: err})
-		return
+		return false
 	}
+	k.admit(e, accepted)
+	return true
+}
+
+// admit gives the end to a peer that was accepted, has it wait for the end, or turns it away.
+func (k *Link) admit(e *end, accepted endpoint.Peer) {
 	k.peers++
 	p := &peer{Peer: accepted, id: k.peers}
 	rules := &k.rules.Ends[e.side]
@@ -65,34 +85,50 @@ func (k *Link) arrive(e *end) {
 		k.reject(e, p, ErrUID)
 		return
 	}
-	if e.peer != nil && e.peer.hungUp() {
-		k.depart(e, e.peer.socketError()) // its EPOLLHUP is still to come
+	k.noticeHangup(e) // whoever connects after the other has left may not be turned away for it
+	if e.peer != nil && rules.Busy != Replace && (rules.Busy != Queue || len(e.queue) >= maxQueue) {
+		k.reject(e, p, ErrBusy)
+		return
 	}
+	var err error
 	if p.watch, err = k.loop.watch(p.FD, 0, k, func(events uint32) { k.ready(e, p, events) }); err != nil {
 		unix.Close(p.FD) //nolint:errcheck // nothing was read from it
+		e.paused = true
 		k.report(Event{Kind: AcceptFailed, Side: e.side, Err: fmt.Errorf("a peer could not be taken in: %w", err)})
 		return
 	}
-	switch {
-	case e.peer == nil:
-		k.attach(e, p)
-	case rules.Busy == Replace:
+	if e.peer != nil && rules.Busy == Replace {
 		k.detach(e, ErrReplaced)
-		k.attach(e, p)
-	case rules.Busy == Queue && len(e.queue) < maxQueue:
-		e.queue = append(e.queue, p)
-		k.report(Event{Kind: Queued, Side: e.side, ID: p.id, Peer: p.Credentials})
-	default:
-		k.loop.unwatch(p.watch)
-		k.reject(e, p, ErrBusy)
 	}
+	if e.peer == nil && len(e.queue) == 0 && !k.ending && !k.partnerCloses(e) {
+		k.attach(e, p)
+		return
+	}
+	k.enqueue(e, p, rules.Busy == Replace)
+}
+
+// noticeHangup sees off the peer of an end if it has left, and its EPOLLHUP is still to come.
+func (k *Link) noticeHangup(e *end) {
+	if e.peer != nil && e.peer.hungUp() {
+		k.depart(e, e.peer.socketError())
+	}
+}
+
+// enqueue has a peer wait for the end; settle lets it in. The newest comes first where it replaces the others.
+func (k *Link) enqueue(e *end, p *peer, first bool) {
+	if first {
+		e.queue = append([]*peer{p}, e.queue...)
+	} else {
+		e.queue = append(e.queue, p)
+	}
+	k.tell(Event{Kind: Queued, Side: e.side, ID: p.id, Peer: p.Credentials})
 }
 
 // reject closes a peer that may not have the end.
 func (k *Link) reject(e *end, p *peer, why error) {
 	unix.Close(p.FD) //nolint:errcheck // nothing was read from it
 	e.count.Rejected.Add(1)
-	k.report(Event{Kind: Rejected, Side: e.side, ID: p.id, Peer: p.Credentials, Err: why})
+	k.tell(Event{Kind: Rejected, Side: e.side, ID: p.id, Peer: p.Credentials, Err: why})
 }
 
 // attach gives a free end to a peer.
@@ -100,7 +136,13 @@ func (k *Link) attach(e *end, p *peer) {
 	e.peer = p
 	k.lanes[e.side.Other()].full = false
 	e.count.Connections.Add(1)
-	k.report(Event{Kind: Arrived, Side: e.side, ID: p.id, Peer: p.Credentials})
+	k.tell(Event{Kind: Arrived, Side: e.side, ID: p.id, Peer: p.Credentials})
+}
+
+// tell reports an event for which somebody has to call Seen.
+func (k *Link) tell(event Event) {
+	k.ends[event.Side].unseen++
+	k.report(event)
 }
 
 // forget drops a peer that has left while it waited.
@@ -129,10 +171,21 @@ func (k *Link) ready(e *end, p *peer, events uint32) {
 			k.pump(k.lanes[e.side.Other()])
 		}
 		if events&unix.EPOLLIN != 0 && e.peer == p {
-			k.pump(k.lanes[e.side])
+			k.greet(k.ends[e.side.Other()], p.watch.early)
+			if e.peer == p {
+				k.pump(k.lanes[e.side])
+			}
 		}
 	}
 	k.settle()
+}
+
+// greet takes in who has come to a receiving end that is empty, or whose peer has left, if that may have happened before
+// the bytes were sent that are about to be read.
+func (k *Link) greet(receiver *end, early bool) {
+	if early && receiver.listener != nil && (receiver.peer == nil || receiver.peer.hungUp()) {
+		k.arrive(receiver)
+	}
 }
 
 func (k *Link) pump(lane *lane) {
@@ -143,24 +196,31 @@ func (k *Link) pump(lane *lane) {
 
 // depart sees off a peer that has left by itself, with err if it was not a clean close. That may end the link.
 func (k *Link) depart(e *end, err error) {
-	ends := k.rules.EndAfter.endedBy(err)
+	ends := k.rules.EndAfter.endedBy(err) && !k.ending
 	k.detach(e, err)
 	if ends && !k.ending {
 		k.outcome = ErrLost
 		k.drain()
+		k.report(Event{Kind: Ending})
 	}
 }
 
-// detach takes the peer off its end. What it said before is delivered still; what was on its way to it is stranded.
-// why is nil for a clean close.
+// detach takes the peer off its end; why is nil for a clean close. What it said before is delivered still; what was on
+// its way to it is stranded.
 func (k *Link) detach(e *end, why error) {
 	p := e.peer
 	e.peer = nil
 	k.loop.unwatch(p.watch)
 	unix.Shutdown(p.FD, unix.SHUT_RDWR) //nolint:errcheck // it may have done so itself
-	k.lanes[e.side.Other()].strand()
+	// A successor that is there already must not get what is in the sender's socket now: that was said to this peer.
+	succeeded := len(e.queue) > 0 || errors.Is(why, ErrReplaced) || errors.Is(why, ErrReset)
+	k.lanes[e.side.Other()].strand(succeeded)
 	outgoing := k.lanes[e.side]
-	outgoing.left = append(outgoing.left, p)
+	if waiting(p.FD) > 0 {
+		outgoing.left = append(outgoing.left, p)
+	} else {
+		unix.Close(p.FD) //nolint:errcheck // it has been read to its end
+	}
 	k.report(Event{Kind: Left, Side: e.side, ID: p.id, Peer: p.Credentials, Err: why})
 	k.pump(outgoing)
 	if other := k.ends[e.side.Other()].peer; other != nil && k.rules.CloseBoth {

@@ -23,7 +23,7 @@ type Absent int
 const (
 	Discard Absent = iota // they are read and dropped
 	Hold                  // they stay in the pipe and, once that is full, with their sender
-	Buffer                // the newest of them are kept in the pipe
+	Buffer                // the newest of them are kept in memory
 )
 
 // Busy says what happens to a second peer at an end.

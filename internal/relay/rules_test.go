@@ -166,7 +166,7 @@ func TestReplace(t *testing.T) {
 			t.Errorf("the first left with %v", event.Err)
 		}
 		b.expect(relay.Arrived, relay.A)
-		b.link.Accept(relay.A)
+		b.link.Seen(relay.A)
 		if _, err := first.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("the first read %v, want EOF", err)
 		}
@@ -185,7 +185,7 @@ func TestQueue(t *testing.T) {
 		if event.Peer.PID != os.Getpid() {
 			t.Errorf("pid %d waits, want this process", event.Peer.PID)
 		}
-		b.link.Accept(relay.A)
+		b.link.Seen(relay.A)
 		return conn, event.ID
 	}
 	second, secondID := queue()
@@ -204,7 +204,7 @@ func TestQueue(t *testing.T) {
 	if event := b.expect(relay.Arrived, relay.A); event.ID != secondID {
 		t.Errorf("peer %d has the end, want %d", event.ID, secondID)
 	}
-	b.link.Accept(relay.A)
+	b.link.Seen(relay.A)
 	early := make([]byte, 5)
 	if _, err := io.ReadFull(other, early); err != nil || string(early) != "early" {
 		t.Errorf("got %q, %v", early, err)
@@ -213,7 +213,7 @@ func TestQueue(t *testing.T) {
 	if event := b.expect(relay.Arrived, relay.A); event.ID != thirdID {
 		t.Errorf("peer %d has the end, want %d", event.ID, thirdID)
 	}
-	b.link.Accept(relay.A)
+	b.link.Seen(relay.A)
 	carry(t, other, third, []byte("hello"))
 }
 
@@ -223,7 +223,7 @@ func TestQueueIsBounded(t *testing.T) {
 	for range 16 {
 		b.dial(relay.A)
 		b.expect(relay.Queued, relay.A)
-		b.link.Accept(relay.A)
+		b.link.Seen(relay.A)
 	}
 	b.dial(relay.A)
 	if event := b.expect(relay.Rejected, relay.A); !errors.Is(event.Err, relay.ErrBusy) {
@@ -237,7 +237,7 @@ func TestAllowUIDs(t *testing.T) {
 	if event := b.expect(relay.Rejected, relay.A); !errors.Is(event.Err, relay.ErrUID) {
 		t.Errorf("turned away with %v", event.Err)
 	}
-	b.link.Accept(relay.A)
+	b.link.Seen(relay.A)
 	if _, err := refused.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("it read %v, want EOF", err)
 	}
@@ -272,21 +272,24 @@ func TestCloseBoth(t *testing.T) {
 // TestCloseBothOfAStuckReader keeps a successor waiting until the old partner is gone.
 func TestCloseBothOfAStuckReader(t *testing.T) {
 	b := newBenchWith(t, relay.Rules{CloseBoth: true})
-	stuck, goes := b.connect(relay.A), b.connect(relay.B)
+	stuck := b.dial(relay.A)
+	partner := b.expect(relay.Arrived, relay.A)
+	b.link.Seen(relay.A)
+	goes := b.connect(relay.B)
 	fill(t, goes, random(4<<20))
 	b.disconnect(relay.B, goes)
 	successor := b.dial(relay.B)
-	b.link.Expire(relay.B)
+	b.link.Expire(relay.A, partner.ID+100) // somebody else
 	select {
 	case event := <-b.events:
 		t.Fatalf("%+v before the old partner was gone", event)
 	default:
 	}
-	b.link.Expire(relay.A)
+	b.link.Expire(relay.A, partner.ID)
 	b.expect(relay.Left, relay.A)
 	stuck.Close()
 	b.expect(relay.Arrived, relay.B)
-	b.link.Accept(relay.B)
+	b.link.Seen(relay.B)
 	carry(t, b.connect(relay.A), successor, []byte("a new session"))
 }
 
@@ -302,6 +305,10 @@ func TestLossThatEndsTheLink(t *testing.T) {
 	got, err := io.ReadAll(stays)
 	if err != nil || !bytes.Equal(got, data) {
 		t.Fatalf("%d of %d bytes arrived: %v", len(got), len(data), err)
+	}
+	b.expect(relay.Left, relay.B)
+	if event := b.next(); event.Kind != relay.Ending {
+		t.Errorf("got event %+v, want the beginning of the end", event)
 	}
 	if event := b.expectOver(); !errors.Is(event.Err, relay.ErrLost) {
 		t.Errorf("the link ended with %v", event.Err)
@@ -329,6 +336,9 @@ func TestOnlyACleanLossEndsTheLink(t *testing.T) {
 	carry(t, stays, clean, []byte("still up"))
 	clean.Close()
 	b.expect(relay.Left, relay.B)
+	if event := b.next(); event.Kind != relay.Ending {
+		t.Errorf("got event %+v, want the beginning of the end", event)
+	}
 	if event := b.expectOver(); !errors.Is(event.Err, relay.ErrLost) {
 		t.Errorf("the link ended with %v", event.Err)
 	}
@@ -363,7 +373,7 @@ func TestAcceptThatFails(t *testing.T) {
 		if event := b.expect(relay.AcceptFailed, relay.A); !errors.Is(event.Err, unix.EMFILE) {
 			t.Errorf("accept failed with %v", event.Err)
 		}
-		b.link.Disconnect(relay.B) // a round of the loop
+		b.link.Disconnect() // a round of the loop
 		select {
 		case event := <-b.events:
 			t.Fatalf("%+v before the end may accept again", event)
@@ -372,7 +382,7 @@ func TestAcceptThatFails(t *testing.T) {
 		b.link.Accept(relay.A)
 	}
 	b.expect(relay.Arrived, relay.A)
-	b.link.Accept(relay.A)
+	b.link.Seen(relay.A)
 	carry(t, conn, b.connect(relay.B), []byte("hello"))
 }
 
@@ -398,10 +408,99 @@ func TestPeersThatOnlyLook(t *testing.T) {
 	for ; time.Now().Before(deadline); n++ {
 		b.dial(relay.A).Close()
 		b.expect(relay.Arrived, relay.A)
-		b.link.Accept(relay.A)
+		b.link.Seen(relay.A)
 		b.expect(relay.Left, relay.A)
 	}
 	if got := b.counters[relay.A].Connections.Load(); got != uint64(n) {
 		t.Errorf("%d of %d were counted", got, n)
 	}
+}
+
+// TestReplaceWithCloseBoth does not join the newest peer to the partner of the one that it replaces.
+func TestReplaceWithCloseBoth(t *testing.T) {
+	b := newBenchWith(t, relay.Rules{CloseBoth: true, Ends: [2]relay.EndRules{{Busy: relay.Replace}, {}}})
+	b.connect(relay.A)
+	old := b.connect(relay.B)
+	newest := b.dial(relay.A)
+	b.expect(relay.Left, relay.A)
+	if _, err := newest.Write([]byte("for the new session")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(old); err != nil || len(got) > 0 {
+		t.Errorf("the partner of the one that was replaced got %q, %v", got, err)
+	}
+	for event := b.next(); event.Kind != relay.Arrived; event = b.next() {
+		if event.Kind != relay.Queued && event.Kind != relay.Left {
+			t.Fatalf("got event %+v", event)
+		}
+	}
+}
+
+// TestVisitorsThatSayNothing do not count among those who have left words.
+func TestVisitorsThatSayNothing(t *testing.T) {
+	b := newBench(t)
+	a := b.connect(relay.A)
+	b.connect(relay.B)
+	fill(t, a, random(4<<20))
+	b.disconnect(relay.A, a)
+	for range 20 {
+		b.disconnect(relay.A, b.connect(relay.A))
+	}
+}
+
+// TestReplaceDropsWhatWasSaidToTheOneBefore has small messages on their way, which a pump moves a few at a time.
+func TestReplaceDropsWhatWasSaidToTheOneBefore(t *testing.T) {
+	b := newBenchWith(t, relay.Rules{Ends: [2]relay.EndRules{{}, {Busy: relay.Replace}}})
+	a := b.connect(relay.A)
+	b.connect(relay.B)
+	for range 200 {
+		if _, err := a.Write([]byte("secret for first")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newest := b.dial(relay.B)
+	b.expect(relay.Left, relay.B)
+	b.expect(relay.Arrived, relay.B)
+	carry(t, a, newest, []byte("fresh"))
+}
+
+// TestDisconnectOfBothIsOneStep does not let a peer that waits at one end speak to the old one at the other.
+func TestDisconnectOfBothIsOneStep(t *testing.T) {
+	b := newBenchWith(t, relay.Rules{Ends: [2]relay.EndRules{{Busy: relay.Queue}, {Busy: relay.Queue}}})
+	b.connect(relay.A)
+	oldB := b.connect(relay.B)
+	newA := b.dial(relay.A)
+	b.expect(relay.Queued, relay.A)
+	newB := b.dial(relay.B)
+	b.expect(relay.Queued, relay.B)
+	if _, err := newA.Write([]byte("words of the new a")); err != nil {
+		t.Fatal(err)
+	}
+	b.link.Disconnect(relay.A, relay.B)
+	if got, err := io.ReadAll(oldB); err != nil || len(got) > 0 {
+		t.Errorf("the old peer at b got %q, %v", got, err)
+	}
+	got := make([]byte, len("words of the new a"))
+	if _, err := io.ReadFull(newB, got); err != nil || string(got) != "words of the new a" {
+		t.Errorf("the new peer at b got %q, %v", got, err)
+	}
+}
+
+// TestOutOfBandBytes are bytes like others, and do not keep a drain from ending.
+func TestOutOfBandBytes(t *testing.T) {
+	b := newBench(t)
+	a, other := b.connect(relay.A), b.connect(relay.B)
+	raw, err := a.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sendErr error
+	if err := raw.Control(func(fd uintptr) { sendErr = unix.Sendto(int(fd), []byte("x"), unix.MSG_OOB, nil) }); err != nil || sendErr != nil {
+		t.Fatal(err, sendErr)
+	}
+	b.link.Drain()
+	if got, err := io.ReadAll(other); err != nil || string(got) != "x" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	b.expectOver()
 }

@@ -40,13 +40,10 @@ func (c *command) finish() {
 	}
 }
 
-// heldError ends the group of a link that shall not run, because of a command.
-type heldError struct{ by *command }
-
-func (*heldError) Error() string { return "stopped" }
-
 // Why the group of a link ends, beside relay.ErrLost and errors of the wire.
 var (
-	errQuit    = errors.New("the hub stops")
+	errQuit    = errors.New("the hub stops, or the link is gone from its config")
+	errHanded  = errors.New("a command is for a link that does not run")
 	errGivenUp = errors.New("it failed too often")
+	errNoWire  = errors.New("the wire ends by itself") // and says why
 )

@@ -23,18 +23,53 @@ type control struct {
 // opener is what control knows about an end beyond its status.
 type opener struct {
 	listener *endpoint.Listener // nil while the end is not open; the wire's, who closes it
-	again    *retry
-	timer    *time.Timer   // when to try again what failed: to listen, or to accept; nil if nothing did
-	lost     chan struct{} // has room for one; told when the socket's file is gone
-	forget   func()        // ends the watch over the file
+	again    *retry             // of listening
+	accepts  *retry             // of accepting, which is never given up: who is connected would suffer
+	timer    *time.Timer        // when to try again what failed: to listen, or to accept; nil if nothing did
+	lost     chan struct{}      // has room for one; told when the socket's file is gone
+	forget   func()             // ends the watch over the file
+	closing  *closing           // a peer that is to be closed, because the other one has left; nil if there is none
+}
+
+// closing is a peer that gets what was sent to it, and is closed then; or when it has taken none of it for a while.
+type closing struct {
+	id    uint64
+	sent  uint64 // to the end, when it was looked at last
+	timer *time.Timer
+}
+
+func (o *opener) unclose() {
+	if o.closing != nil {
+		o.closing.timer.Stop()
+		o.closing = nil
+	}
+}
+
+// expired fires when it is time to look whether a peer that is to be closed still takes anything.
+func (o *opener) expired() <-chan time.Time {
+	if o.closing == nil {
+		return nil
+	}
+	return o.closing.timer.C
 }
 
 func newControl(l *link, wire *relay.Link, events *mailbox) *control {
 	c := &control{link: l, wire: wire, events: events, over: make(chan struct{})}
 	for side := range c.ends {
-		c.ends[side] = opener{again: newRetry(l.config.Restart), lost: make(chan struct{}, 1), forget: func() {}}
+		c.ends[side] = opener{
+			again:   newRetry(l.config.Restart),
+			accepts: newRetry(patient(l.config.Restart)),
+			lost:    make(chan struct{}, 1),
+			forget:  func() {},
+		}
 	}
 	return c
+}
+
+// patient are rules for something that is never given up.
+func patient(rules config.Restart) config.Restart {
+	rules.Policy, rules.MaxFailures = config.Always, 0
+	return rules
 }
 
 // due fires when an end is to be tried again, and never while nothing is wrong with it.
@@ -58,6 +93,7 @@ func (c *control) run(first *command) error {
 		for side := range c.ends {
 			c.ends[side].stopTimer()
 			c.ends[side].forget()
+			c.ends[side].unclose()
 		}
 	}()
 	c.update(func(*Link) {}) // nothing is open yet
@@ -67,9 +103,10 @@ func (c *control) run(first *command) error {
 		}
 	}
 	if first != nil {
-		if err := c.obey(first); err != nil {
-			return err
+		if first.verb == reset {
+			c.update(func(s *Link) { s.Resets++ }) // there was nothing to close, and everything has just been opened
 		}
+		first.finish()
 	}
 	for {
 		var err error
@@ -79,13 +116,17 @@ func (c *control) run(first *command) error {
 		case <-c.over:
 			return nil
 		case <-c.events.ready:
-			c.follow()
+			err = c.follow()
 		case cmd := <-c.commands:
 			err = c.obey(cmd)
 		case <-c.ends[relay.A].due():
 			err = c.tryAgain(relay.A)
 		case <-c.ends[relay.B].due():
 			err = c.tryAgain(relay.B)
+		case <-c.ends[relay.A].expired():
+			c.expire(relay.A)
+		case <-c.ends[relay.B].expired():
+			c.expire(relay.B)
 		case <-c.ends[relay.A].lost:
 			err = c.bindAgain(relay.A)
 		case <-c.ends[relay.B].lost:
@@ -175,35 +216,50 @@ func (c *control) tryAgain(side relay.Side) error {
 	return nil
 }
 
-// obey carries out a command.
+// obey carries out a command. One that the link has to hear while it does not run, or that comes when the wire is
+// ending already, is handed to it; the group ends then.
 func (c *control) obey(cmd *command) error {
+	switch {
+	case cmd.verb == stop, cmd.verb == update && cmd.next.Disabled:
+		return c.hand(cmd, errHanded)
+	case !c.wire.Disconnect(cmd.sides...):
+		return c.hand(cmd, errNoWire)
+	}
+	var err error
 	switch cmd.verb {
-	case stop:
-		return &heldError{by: cmd}
 	case reset:
-		for _, side := range cmd.sides {
-			c.log.Load().Info("reset", "end", side.String())
-			c.wire.Disconnect(side)
-			c.ends[side].again.reset()
-			if err := c.tryAgain(side); err != nil {
-				cmd.finish()
-				return err
-			}
-		}
-		c.follow() // so that whoever asked sees the peers gone
-		c.update(func(s *Link) { s.Resets++ })
+		err = c.reset(cmd.sides)
 	case release:
 		for _, side := range cmd.sides {
 			c.giveUp(side)
 		}
-		c.follow()
 	case update:
-		if err := c.adapt(cmd); err != nil {
-			return err
-		}
-	case start:
+		err = c.adapt(cmd)
+	case start, stop:
+	}
+	if err == nil {
+		err = c.follow() // so that whoever asked sees what has changed
 	}
 	cmd.finish()
+	return err
+}
+
+func (c *control) hand(cmd *command, why error) error {
+	c.handed = cmd
+	return why
+}
+
+// reset opens at once what is not open, after its peers have been closed.
+func (c *control) reset(sides []relay.Side) error {
+	for _, side := range sides {
+		c.log.Load().Info("reset", "end", side.String())
+		c.ends[side].again.reset()
+		c.ends[side].accepts.reset()
+		if err := c.tryAgain(side); err != nil {
+			return err
+		}
+	}
+	c.update(func(s *Link) { s.Resets++ })
 	return nil
 }
 
@@ -212,24 +268,21 @@ func (c *control) obey(cmd *command) error {
 func (c *control) adapt(cmd *command) error {
 	before := c.config
 	c.become(*cmd.next)
+	c.closeReady()
 	c.ready = cmd.ready
-	if c.config.Disabled {
-		return &heldError{by: cmd}
-	}
 	c.wire.SetRules(rules(c.config))
 	for _, side := range bothSides() {
 		was, end, o := before.Ends()[side], c.end(side), &c.ends[side]
 		o.again.adopt(c.config.Restart)
+		o.accepts.adopt(patient(c.config.Restart))
 		switch {
 		case was.Listen != end.Listen:
 			c.giveUp(side)
 			if err := c.open(side); err != nil {
-				cmd.finish()
 				return err
 			}
 		case o.listener == nil && socketOf(was) != socketOf(end):
 			if err := c.tryAgain(side); err != nil {
-				cmd.finish()
 				return err
 			}
 		case socketOf(was) != socketOf(end):
@@ -239,37 +292,43 @@ func (c *control) adapt(cmd *command) error {
 			}
 		}
 	}
-	c.follow()
 	return nil
 }
 
-// follow brings the status up to what has happened on the wire.
-func (c *control) follow() {
+// follow brings the status up to what has happened on the wire. It returns errNoWire if that is ending by itself.
+func (c *control) follow() (err error) {
 	for _, event := range c.events.take() {
 		switch event.Kind {
 		case relay.Arrived:
 			c.arrived(event)
+			c.seen(event.Side)
 		case relay.Queued:
 			c.queued(event)
+			c.seen(event.Side)
+		case relay.Rejected:
+			c.rejected(event)
+			c.seen(event.Side)
 		case relay.Dequeued:
 			c.update(func(s *Link) { s.Ends[event.Side].unqueue(event.ID) })
 			c.log.Load().Info("peer left while it waited for the end", "end", event.Side.String(), "peer_pid", event.Peer.PID)
-			continue
 		case relay.Left:
 			c.left(event)
-			continue
-		case relay.Rejected:
-			c.rejected(event)
 		case relay.AcceptFailed:
 			c.acceptFailed(event)
-			continue
 		case relay.CloseFailed:
 			c.log.Load().Warn("could not close the socket cleanly", "end", event.Side.String(), "error", event.Err)
-			continue
+		case relay.Ending:
+			err = errNoWire
 		case relay.Over: // for the other actor
 		}
-		c.wire.Accept(event.Side)
 	}
+	return err
+}
+
+// seen lets the next one in after an arrival, which shows that accepting works.
+func (c *control) seen(side relay.Side) {
+	c.ends[side].accepts.succeeded()
+	c.wire.Seen(side)
 }
 
 func (c *control) arrived(event relay.Event) {
@@ -301,10 +360,24 @@ func (c *control) left(event relay.Event) {
 		attributes = append(attributes, "reason", event.Err)
 	}
 	c.log.Load().Info("peer left", attributes...)
-	if rules(c.config).CloseBoth {
-		wire, other := c.wire, event.Side.Other()
-		time.AfterFunc(drainTime, func() { wire.Expire(other) })
+	c.ends[event.Side].unclose()
+	other := event.Side.Other()
+	if partner := c.snapshot().Ends[other].Peer; partner != nil && c.config.OnDisconnect == config.OnDisconnectClose {
+		c.ends[other].unclose()
+		c.ends[other].closing = &closing{id: partner.id, sent: c.counters[other].Sent.Load(), timer: time.NewTimer(drainTime)}
 	}
+}
+
+// expire closes a peer that is to be closed, unless it still takes what was sent to it.
+func (c *control) expire(side relay.Side) {
+	going := c.ends[side].closing
+	if sent := c.counters[side].Sent.Load(); sent > going.sent {
+		going.sent = sent
+		going.timer.Reset(drainTime)
+		return
+	}
+	c.ends[side].unclose()
+	c.wire.Expire(side, going.id)
 }
 
 func (c *control) rejected(event relay.Event) {
@@ -322,20 +395,27 @@ func (c *control) rejected(event relay.Event) {
 	c.log.Load().Warn("peer turned away", about...)
 }
 
-// acceptFailed has an end accept again after a while. It is never given up for that: who is connected would suffer.
+// acceptFailed has an end accept again after a while.
 func (c *control) acceptFailed(event relay.Event) {
 	o := &c.ends[event.Side]
-	wait, ok := o.again.failed()
-	if !ok {
-		wait = c.config.Restart.MaxDelay
-	}
+	wait, _ := o.accepts.failed()
 	c.fail(event.Side.String(), event.Err, wait, true)
+	o.stopTimer()
 	o.timer = time.NewTimer(wait)
 }
 
-// identify finds out who a peer is. It can block on a process that is stuck in the kernel.
+// identifyTime is how long a peer's process has to be told apart; one that is stuck in the kernel can block /proc.
+const identifyTime = time.Second
+
+// identify finds out who a peer is, as far as that can be told in time.
 func identify(event relay.Event) Peer {
-	who := endpoint.Identify(event.Peer.PID)
+	found := make(chan endpoint.Identity, 1)
+	go func() { found <- endpoint.Identify(event.Peer.PID) }()
+	var who endpoint.Identity
+	select {
+	case who = <-found:
+	case <-time.After(identifyTime):
+	}
 	return Peer{
 		PID: event.Peer.PID, UID: event.Peer.UID, GID: event.Peer.GID,
 		Command: who.Command, VM: who.VM, id: event.ID,

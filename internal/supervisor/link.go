@@ -26,6 +26,7 @@ type link struct {
 	parts    parts
 	counters [2]relay.Counters
 	commands chan *command
+	handed   *command      // one that the control has taken, and the link is to hear when its group has ended
 	quit     chan struct{} // closed to end it
 	ended    chan struct{} // closed when run has returned
 
@@ -85,22 +86,39 @@ func (l *link) run() {
 	if !runs {
 		l.settle(LinkStopped)
 	}
-	var cmd *command          // what the group is to begin with
+	var first *command        // what the group begins with
 	var wake <-chan time.Time // when a link that failed is run again
+	hear := func(cmd *command) {
+		rests := false
+		if runs, rests = l.hear(cmd); runs {
+			again = newRetry(l.config.Restart)
+			first = cmd
+			return
+		}
+		if rests {
+			l.settle(LinkStopped)
+			wake = nil
+		}
+		cmd.finish()
+	}
 	for {
 		if runs {
 			again.succeeded()
-			err := l.runGroup(cmd)
+			err := l.runGroup(first)
+			first.finish() // the group may have ended before it came to it
+			first = nil
 			var state LinkState
 			state, wake = l.judge(err, again)
 			l.settle(state)
 			runs = false
-			cmd.finish() // the group may have ended before it came to it
-			if held := (*heldError)(nil); errors.As(err, &held) {
-				held.by.finish()
-			}
 			if errors.Is(err, errQuit) {
+				l.handed.finish()
 				return
+			}
+			if cmd := l.handed; cmd != nil {
+				l.handed = nil
+				hear(cmd)
+				continue
 			}
 		}
 		select {
@@ -108,18 +126,9 @@ func (l *link) run() {
 			l.settle(LinkStopped)
 			return
 		case <-wake:
-			runs, cmd = true, nil
-		case cmd = <-l.commands:
-			rests := false
-			if runs, rests = l.hear(cmd); runs {
-				again = newRetry(l.config.Restart)
-				continue
-			}
-			if rests {
-				l.settle(LinkStopped)
-				wake = nil
-			}
-			cmd.finish()
+			runs = true
+		case cmd := <-l.commands:
+			hear(cmd)
 		}
 	}
 }
@@ -134,6 +143,7 @@ func (l *link) hear(cmd *command) (runs, rests bool) {
 	case update:
 		stopped := l.snapshot().State == LinkStopped && !l.config.Disabled
 		l.become(*cmd.next)
+		l.closeReady()
 		l.ready = cmd.ready
 		if !l.config.Disabled && !stopped {
 			return true, false
@@ -160,12 +170,11 @@ func (l *link) closeReady() {
 // judge decides what becomes of a link whose group has ended: the state it settles in and, if it is tried again, when.
 func (l *link) judge(err error, again *retry) (LinkState, <-chan time.Time) {
 	again.adopt(l.config.Restart)
-	var held *heldError
 	switch {
 	case errors.Is(err, errQuit):
 		l.log.Load().Info("link stopped")
 		return LinkStopped, nil
-	case errors.As(err, &held):
+	case errors.Is(err, errHanded):
 		l.log.Load().Info("link stopped on command")
 		return LinkStopped, nil
 	case errors.Is(err, relay.ErrLost):
@@ -198,33 +207,58 @@ func (l *link) runGroup(first *command) error {
 		return fmt.Errorf("no wire can be made: %w", err)
 	}
 	var group run.Group
-	quitWire := make(chan struct{})
-	group.Add(func() error { return l.runWire(wire, over, quitWire) }, func(error) { close(quitWire) })
+	var outcome error
+	quitWire := make(chan error, 1)
+	group.Add(func() error { outcome = l.runWire(wire, over, quitWire); return outcome }, func(err error) { quitWire <- err })
 	control := newControl(l, wire, events)
 	group.Add(func() error { return control.run(first) }, func(error) { close(control.over) })
 	err = group.Run()
-	control.follow() // what happened while the wire was closed
+	control.follow() //nolint:errcheck // what happened while the wire was closed; it has ended anyway
+	if errors.Is(err, errNoWire) {
+		return outcome
+	}
 	return err
 }
 
-// runWire waits for the wire to end, and ends it when told to: what the peers have sent is delivered first.
-func (l *link) runWire(wire *relay.Link, over <-chan error, quit <-chan struct{}) error {
+// runWire waits for the wire to end, and ends it when told to. What the peers have sent is delivered first: after a
+// loss for as long as they take some of it, else within drainTime.
+func (l *link) runWire(wire *relay.Link, over <-chan error, quit <-chan error) error {
+	var why error
 	select {
 	case err := <-over:
 		return err
-	case <-quit:
+	case why = <-quit:
 	}
 	wire.Drain()
-	select {
-	case err := <-over:
-		return err
-	case <-time.After(drainTime):
-	case <-l.parts.loop.Done():
-		return errNoLoop
+	for {
+		sent := l.sent()
+		select {
+		case err := <-over:
+			return err
+		case <-l.parts.loop.Done():
+			return errNoLoop
+		case <-time.After(drainTime):
+		}
+		if errors.Is(why, errNoWire) && l.sent() > sent && !l.quitting() {
+			continue
+		}
+		l.log.Load().Warn("a peer does not take what was sent to it; closing without", "waited", drainTime)
+		wire.Close()
 	}
-	l.log.Load().Warn("a peer does not take what was sent to it; closing without", "waited", drainTime)
-	wire.Close()
-	return <-over
+}
+
+func (l *link) quitting() bool {
+	select {
+	case <-l.quit:
+		return true
+	default:
+		return false
+	}
+}
+
+// sent is how many bytes the peers of both ends have taken.
+func (l *link) sent() uint64 {
+	return l.counters[relay.A].Sent.Load() + l.counters[relay.B].Sent.Load()
 }
 
 // errNoLoop says that the event loop, which every link needs, has ended.
