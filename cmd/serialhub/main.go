@@ -57,7 +57,8 @@ terminals connect to, and carries bytes between them. A peer that leaves costs t
 other one nothing: its end waits for the next.`,
 		Example: `  serialhub -c /etc/serialhub/links.yaml
   curl http://127.0.0.1:7373/links`,
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
+		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE:          func(*cobra.Command, []string) error { return runHub(options) },
@@ -69,6 +70,17 @@ other one nothing: its end waits for the next.`,
 	flags.BoolVar(&options.watch, "watch", false, "reload when the file changes, as SIGHUP does")
 	root.AddCommand(checkCommand(), versionCommand())
 	return root
+}
+
+// noArgs refuses arguments, with a hint for who has forgotten -c.
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if info, err := os.Stat(args[0]); err == nil && !info.IsDir() {
+		return fmt.Errorf("%s is not a command; to run a hub on that file: serialhub -c %[1]s", args[0])
+	}
+	return fmt.Errorf("%q is not a command; serialhub --help lists them", args[0])
 }
 
 func versionCommand() *cobra.Command {

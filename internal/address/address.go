@@ -36,6 +36,9 @@ func Parse(text, dir string) (Address, error) {
 		if rest == "" {
 			return Address{}, errors.New("the address is empty; write the path of a socket, such as /run/serialhub/dbg-a")
 		}
+		if strings.HasPrefix(rest, "~") || strings.HasPrefix(rest, "$") {
+			return Address{}, fmt.Errorf("%q: ~ and variables are not expanded; write the path in full (or ./%s for a file of that name)", text, rest)
+		}
 		if base := rest[strings.LastIndex(rest, "/")+1:]; base == "" || base == "." || base == ".." {
 			return Address{}, fmt.Errorf("%q names a folder; write the path of a socket in it", text)
 		}

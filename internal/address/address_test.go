@@ -60,6 +60,8 @@ func TestParseRefuses(t *testing.T) {
 		{"a host", "unix://host/path", "names a host"},
 		{"abstract without a name", "unix:@", "needs a name"},
 		{"abstract without its scheme", "@dbg", "unix:@dbg"},
+		{"a home", "~/sock", "not expanded"},
+		{"a variable", "unix:$HOME/sock", "not expanded"},
 		{"NUL", "/run/a\x00b", "NUL"},
 	}
 	for _, test := range tests {

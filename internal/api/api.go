@@ -3,9 +3,11 @@ package api
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,23 +47,51 @@ type About struct {
 func Handler(hub Hub, reloader Reloader, about About, log *slog.Logger) http.Handler {
 	e := echo.New()
 	e.HTTPErrorHandler = writeProblem(log)
+	e.Pre(middleware.RemoveTrailingSlash())
 	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: func(_ echo.Context, err error, stack []byte) error {
 		log.Error("a handler panicked", "error", err, "stack", string(stack))
 		return err
 	}}))
 	e.Use(guard)
 	h := &handlers{hub: hub, reloader: reloader, about: about}
-	e.GET("/links", h.links)
-	e.GET("/links/:name", h.link)
-	e.GET("/links/:name/reset", h.reset)
-	e.POST("/links/:name/reset", h.reset)
-	e.POST("/links/:name/stop", h.change(hub.StopLink))
-	e.POST("/links/:name/start", h.change(hub.StartLink))
-	e.POST("/reload", h.reload)
-	e.GET("/status", h.status)
-	e.GET("/healthz", h.healthy)
-	e.GET("/readyz", h.ready)
+	read := func(path string, handler echo.HandlerFunc) {
+		e.GET(path, plain(handler))
+		e.HEAD(path, plain(handler))
+	}
+	read("/links", h.links)
+	read("/links/:name", h.link)
+	e.GET("/links/:name/reset", plain(h.reset, "end"))
+	e.POST("/links/:name/reset", plain(h.reset, "end"))
+	e.POST("/links/:name/stop", plain(h.change(hub.StopLink)))
+	e.POST("/links/:name/start", plain(h.change(hub.StartLink)))
+	e.POST("/reload", plain(h.reload))
+	read("/status", h.status)
+	read("/healthz", h.healthy)
+	read("/readyz", h.ready)
 	return e
+}
+
+// plain refuses what the call does not know: a parameter that is mistyped or given twice, or a body, would otherwise be
+// taken for nothing, and reset more than was meant.
+func plain(next echo.HandlerFunc, known ...string) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		for name, values := range c.QueryParams() {
+			if !slices.Contains(known, name) {
+				return newProblem(http.StatusBadRequest, "there is no parameter %q here", name)
+			}
+			if len(values) > 1 {
+				return newProblem(http.StatusBadRequest, "the parameter %q is there %d times", name, len(values))
+			}
+		}
+		body, err := io.ReadAll(io.LimitReader(c.Request().Body, 16))
+		if err != nil {
+			return newProblem(http.StatusBadRequest, "the body could not be read: %s", err)
+		}
+		if text := strings.TrimSpace(string(body)); text != "" && text != "{}" {
+			return newProblem(http.StatusBadRequest, "this call takes no body; parameters go into the query, as in ?end=a")
+		}
+		return next(c)
+	}
 }
 
 type handlers struct {
@@ -143,7 +173,9 @@ func (h *handlers) healthy(c echo.Context) error { return c.String(http.StatusOK
 
 func (h *handlers) ready(c echo.Context) error {
 	if names := h.hub.NotOpen(); len(names) > 0 {
-		return newProblem(http.StatusServiceUnavailable, "not open: %s", strings.Join(names, ", "))
+		p := newProblem(http.StatusServiceUnavailable, "not open: %s", strings.Join(names, ", "))
+		p.Links = names
+		return p
 	}
 	return c.String(http.StatusOK, "ok\n")
 }

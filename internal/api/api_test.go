@@ -258,6 +258,9 @@ func TestHealth(t *testing.T) {
 	if response, body := ask("GET", "/readyz"); response.StatusCode != 503 || !strings.Contains(body, "dbg, other") {
 		t.Errorf("%s: %s", response.Status, body)
 	}
+	if !strings.Contains(strings.Join(strings.Fields(func() string { _, body := ask("GET", "/readyz"); return body }()), ""), `"links":["dbg","other"]`) {
+		t.Error("the names are not a list")
+	}
 	if response, _ := ask("GET", "/healthz"); response.StatusCode != 200 {
 		t.Errorf("/healthz of a hub that is not ready: %s", response.Status)
 	}
@@ -277,6 +280,9 @@ func TestProblems(t *testing.T) {
 		{"a reset of no link", "POST", "/links/dgb/reset", newHub(), nil, 404, "there is no such link: dgb"},
 		{"no such end", "POST", "/links/dbg/reset?end=c", newHub(), nil, 400, "no end \\\"c\\\""},
 		{"an empty end", "POST", "/links/dbg/reset?end=", newHub(), nil, 400, "no end"},
+		{"a mistyped parameter", "POST", "/links/dbg/reset?edn=a", newHub(), nil, 400, "no parameter \\\"edn\\\""},
+		{"a parameter twice", "POST", "/links/dbg/reset?end=a&end=b", newHub(), nil, 400, "is there 2 times"},
+		{"a parameter that the call has not", "POST", "/links/dbg/stop?end=a", newHub(), nil, 400, "no parameter"},
 		{"no such path", "GET", "/linkz", newHub(), nil, 404, "nothing at /linkz"},
 		{"the wrong method", "DELETE", "/links/dbg", newHub(), nil, 405, "GET"},
 		{"a hub that is stopping", "GET", "/links/dbg", stopping, nil, 503, "stopping"},
@@ -301,10 +307,42 @@ func TestProblems(t *testing.T) {
 			if test.status == 405 && response.Header.Get("Allow") == "" {
 				t.Error("the answer does not say what is allowed")
 			}
-			if test.status == 403 && len(test.hub.resets) > 0 {
+			if (test.status == 403 || test.status == 400) && len(test.hub.resets) > 0 {
 				t.Error("a refused request reset a link")
 			}
 		})
+	}
+}
+
+func TestBodyIsNotTakenForNothing(t *testing.T) {
+	for body, want := range map[string]int{"end=a": 400, `{"end":"a"}`: 400, "": 200, "{}\n": 200} {
+		h := newHub()
+		server := httptest.NewServer(api.Handler(h, h, api.About{}, slog.New(slog.DiscardHandler)))
+		response, err := server.Client().Post(server.URL+"/links/dbg/reset", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != want || (len(h.resets) == 0) != (want == 400) {
+			t.Errorf("a reset with the body %q: %s, reset %v", body, response.Status, h.resets)
+		}
+		server.Close()
+	}
+}
+
+func TestHeadAndTrailingSlash(t *testing.T) {
+	h := newHub()
+	ask := serve(t, h)
+	for _, path := range []string{"/links", "/links/dbg", "/status", "/healthz", "/readyz"} {
+		if response, body := ask("HEAD", path); response.StatusCode != 200 || body != "" {
+			t.Errorf("HEAD %s: %s %q", path, response.Status, body)
+		}
+		if response, _ := ask("GET", path+"/"); response.StatusCode != 200 {
+			t.Errorf("GET %s/: %s", path, response.Status)
+		}
+	}
+	if response, _ := ask("HEAD", "/links/dbg/reset"); response.StatusCode != 405 || len(h.resets) > 0 {
+		t.Errorf("HEAD of a reset: %s", response.Status)
 	}
 }
 

@@ -20,6 +20,7 @@ type problem struct {
 	Status int            `json:"status"`
 	Detail string         `json:"detail"`
 	Faults []config.Fault `json:"faults,omitempty"` // of a config that was not applied
+	Links  []string       `json:"links,omitempty"`  // that are not open
 }
 
 func (p *problem) Error() string { return p.Detail }
@@ -57,7 +58,7 @@ func asProblem(err error, c echo.Context) *problem {
 	case errors.As(err, &failed):
 		return failed.problem()
 	case errors.Is(err, echo.ErrNotFound):
-		return newProblem(http.StatusNotFound, "there is nothing at %s", c.Request().URL.Path)
+		return newProblem(http.StatusNotFound, "there is nothing at %s; GET /links lists the links", c.Request().URL.Path)
 	case errors.Is(err, echo.ErrMethodNotAllowed):
 		return newProblem(http.StatusMethodNotAllowed, "%s takes %s", c.Request().URL.Path, c.Response().Header().Get(echo.HeaderAllow))
 	case errors.As(err, &http4xx) && http4xx.Code < 500:
@@ -74,7 +75,7 @@ func writeProblem(log *slog.Logger) echo.HTTPErrorHandler {
 			return
 		}
 		p := asProblem(err, c)
-		if p.Status >= 500 {
+		if p.Status == http.StatusInternalServerError {
 			log.Error("a request failed", "method", c.Request().Method, "path", c.Request().URL.Path, "error", err)
 		}
 		body, err := json.MarshalIndent(p, "", "  ")

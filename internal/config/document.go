@@ -220,6 +220,8 @@ func expected(want reflect.Type) string {
 		return "always, on-failure or never, or {policy: …, delay: …}"
 	case reflect.TypeFor[stringList]():
 		return "a text, or a list of them"
+	case reflect.TypeFor[timeText]():
+		return "a time, such as 200ms, 30s or 5m"
 	case reflect.TypeFor[sizeText]():
 		return "a size, such as 64KiB"
 	case reflect.TypeFor[idText]():

@@ -122,10 +122,10 @@ type behaviourEntry struct {
 
 // restartEntry is the long form of a restart policy; the short form is the policy alone.
 type restartEntry struct {
-	Policy      *string `mapstructure:"policy" jsonschema:"enum=always,enum=on-failure,enum=never,default=always" jsonschema_description:"Which losses end the link."`
-	Delay       *string `mapstructure:"delay" jsonschema:"default=200ms" jsonschema_description:"Before what failed is tried again; doubled each time."`
-	MaxDelay    *string `mapstructure:"max_delay" jsonschema:"default=30s" jsonschema_description:"The longest delay."`
-	MaxFailures *int    `mapstructure:"max_failures" jsonschema:"minimum=0,default=0" jsonschema_description:"In a row, after which the link is given up; 0 for no limit."`
+	Policy      *string   `mapstructure:"policy" jsonschema:"enum=always,enum=on-failure,enum=never,default=always" jsonschema_description:"Which losses end the link."`
+	Delay       *timeText `mapstructure:"delay" jsonschema:"default=200ms" jsonschema_description:"Before what failed is tried again; doubled each time."`
+	MaxDelay    *timeText `mapstructure:"max_delay" jsonschema:"default=30s" jsonschema_description:"The longest delay."`
+	MaxFailures *int      `mapstructure:"max_failures" jsonschema:"minimum=0,default=0" jsonschema_description:"In a row, after which the link is given up; 0 for no limit."`
 }
 
 // endEntry is the long form of an end; the short form is the address to listen on.
@@ -140,6 +140,9 @@ type endEntry struct {
 
 // stringList is written as a list of strings, or as a single one.
 type stringList []string
+
+// timeText is a span of time as people write it, such as 200ms.
+type timeText string
 
 // sizeText is a size as people write it, such as 64KiB, or a number of bytes.
 type sizeText string

@@ -211,6 +211,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"an open API", "api: {listen: 0.0.0.0:7373}\nlinks: []", []string{"not a loopback address"}},
 		{"an API without a port", "api: {listen: localhost}\nlinks: []", []string{"is not host:port"}},
 		{"an API with a wrong port", "api: {listen: 'localhost:http'}\nlinks: []", []string{"the port must be a number"}},
+		{"an API in a list", "api:\n  listen:\n    - localhost:1\n    - 127.0.0.1:1\n    - none\n    - /run/api\nlinks: []", []string{"4:7: api.listen[1]: 127.0.0.1:1 is in the list twice", `5:7: api.listen[2]: "none" stands alone`, `6:7: api.listen[3]: "/run/api": write unix:/run/api`}},
+		{"a delay that is a number", link(good + "\nrestart: {delay: 5}"), []string{"is 5 (int), but must be a time, such as 200ms, 30s or 5m"}},
 		{"an abstract API", "api: {listen: 'unix:@x'}\nlinks: []", []string{"no file mode"}},
 		{"faults of the shape and of the values", "lonks: []\nlog: {level: loud}\nlinks:\n- {name: 5, a: /1, b: /1}\n- text\n- {name: x, a: [/2], b: /3, c: 1}\n- {name: x, a: /4, b: {listen: /5, allow_uids: [a, 1]}}",
 			[]string{"1:1: ", "2:14: ", "4:10: ", "4:23: links[0].b: unix:/1 is already", "5:3: links[1]: is the text", "6:16: links[2].a: is a list", "6:29: links[2].c: ", "7:10: links[3].name: \"x\" is already", "7:49: links[3].b.allow_uids[0]: is the text"}},

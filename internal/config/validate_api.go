@@ -1,8 +1,10 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,10 +16,18 @@ func (c *checker) apiAddresses(texts []string) []APIAddress {
 		return nil
 	}
 	var list []APIAddress
-	for _, text := range texts {
-		if a, err := c.apiAddress(text); err != nil {
-			c.add("api.listen", "%s", err)
-		} else {
+	for i, text := range texts {
+		key := fmt.Sprintf("api.listen[%d]", i)
+		if _, isList := c.places[key]; !isList {
+			key = "api.listen"
+		}
+		a, err := c.apiAddress(text)
+		switch {
+		case err != nil:
+			c.add(key, "%s", err)
+		case slices.Contains(list, a):
+			c.add(key, "%s is in the list twice", a)
+		default:
 			list = append(list, a)
 		}
 	}
@@ -37,6 +47,12 @@ func (c *checker) apiAddress(text string) (APIAddress, error) {
 		c.used[parsed] = "api.listen"
 		return APIAddress{Network: "unix", Address: parsed.Path()}, nil
 	}
+	switch {
+	case text == "none":
+		return APIAddress{}, errors.New(`"none" stands alone, not in a list`)
+	case strings.HasPrefix(text, "/"):
+		return APIAddress{}, fmt.Errorf("%q: write unix:%[1]s for a unix socket", text)
+	}
 	host, port, err := net.SplitHostPort(text)
 	if err != nil {
 		return APIAddress{}, fmt.Errorf("%q is not host:port (such as 127.0.0.1:7373), unix:/path or none", text)
@@ -46,5 +62,8 @@ func (c *checker) apiAddress(text string) (APIAddress, error) {
 	} else if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return APIAddress{}, fmt.Errorf("%q is not a loopback address; whoever reaches the API can reset links, so write 127.0.0.1:%d, and forward that port by ssh to reach it from elsewhere", text, n)
 	}
-	return APIAddress{Network: "tcp", Address: text}, nil
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	return APIAddress{Network: "tcp", Address: net.JoinHostPort(host, port)}, nil
 }

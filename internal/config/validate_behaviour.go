@@ -75,8 +75,8 @@ func (c *checker) restart(restart *Restart, entry *restartEntry, key string) {
 }
 
 // duration reads a delay: long enough not to spin, short enough to be meant.
-func (c *checker) duration(key, text string) time.Duration {
-	d, err := time.ParseDuration(text)
+func (c *checker) duration(key string, text timeText) time.Duration {
+	d, err := time.ParseDuration(string(text))
 	switch {
 	case err != nil:
 		c.add(key, "%q is not a time, such as 200ms, 30s or 5m", text)

@@ -11,6 +11,7 @@ import (
 type Identity struct {
 	Command string // the program's name; "" if it cannot be told: the process has ended, or is not visible from here
 	VM      string // the name of the guest that it runs; "" if it does not say
+	Returns bool   // it is a QEMU that connects again when it has lost its socket
 }
 
 // Identify reads the command line of a process from /proc, which can block while the process is stuck in the kernel.
@@ -20,7 +21,7 @@ func Identify(pid int) Identity {
 	}
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	if args := strings.Split(strings.TrimRight(string(line), "\x00"), "\x00"); err == nil && args[0] != "" {
-		return Identity{Command: baseName(args[0]), VM: vmName(args)}
+		return Identity{Command: baseName(args[0]), VM: vmName(args), Returns: strings.Contains(string(line), ",reconnect")}
 	}
 	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 	if err != nil {

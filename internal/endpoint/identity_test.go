@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 )
@@ -53,6 +54,16 @@ func TestIdentity(t *testing.T) {
 func TestIdentify(t *testing.T) {
 	if got := Identify(os.Getpid()); got != (Identity{Command: "endpoint.test"}) {
 		t.Errorf("this process is %+v", got)
+	}
+	returning := exec.Command("sleep", "60")
+	returning.Args = []string{"qemu-system-i386", "60"}
+	if err := returning.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer returning.Wait()
+	defer returning.Process.Kill()
+	if got := Identify(returning.Process.Pid); got.Command != "qemu-system-i386" || got.Returns {
+		t.Errorf("a QEMU without reconnect is %+v", got)
 	}
 	for _, pid := range []int{0, -1, 1 << 30} {
 		if got := Identify(pid); got != (Identity{}) {

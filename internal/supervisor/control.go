@@ -251,8 +251,12 @@ func (c *control) hand(cmd *command, why error) error {
 
 // reset opens at once what is not open, after its peers have been closed.
 func (c *control) reset(sides []relay.Side) error {
+	if len(sides) == 1 {
+		c.log.Load().Info("reset", "end", sides[0].String())
+	} else {
+		c.log.Load().Info("reset of both ends")
+	}
 	for _, side := range sides {
-		c.log.Load().Info("reset", "end", side.String())
 		c.ends[side].again.reset()
 		c.ends[side].accepts.reset()
 		if err := c.tryAgain(side); err != nil {
@@ -385,9 +389,12 @@ func (c *control) rejected(event relay.Event) {
 	about := append(attributes(event.Side, second), "reason", event.Err)
 	if errors.Is(event.Err, relay.ErrBusy) {
 		if first := c.snapshot().Ends[event.Side].Peer; first != nil {
-			about = append(about, "connected_pid", first.PID, "connected_command", first.Command, "connected_vm", first.VM)
+			about = append(about, "connected_pid", first.PID, "connected_command", first.Command)
+			if first.VM != "" {
+				about = append(about, "connected_vm", first.VM)
+			}
 		}
-		if path := c.end(event.Side).Listen.Path(); path != "" && second.isQEMU() {
+		if path := c.end(event.Side).Listen.Path(); path != "" && second.staysAway() {
 			about = append(about, "hint", "a QEMU without reconnect= does not try again; once the end is free, type into its monitor: "+
 				"chardev-change serial0 socket,path="+path+",reconnect=1")
 		}
@@ -418,7 +425,7 @@ func identify(event relay.Event) Peer {
 	}
 	return Peer{
 		PID: event.Peer.PID, UID: event.Peer.UID, GID: event.Peer.GID,
-		Command: who.Command, VM: who.VM, id: event.ID,
+		Command: who.Command, VM: who.VM, id: event.ID, returns: who.Returns,
 	}
 }
 

@@ -80,11 +80,14 @@ type Peer struct {
 	Command       string // "" if it cannot be told
 	VM            string // the guest's name, where the command line tells it
 
-	id uint64 // relay's
+	id      uint64 // relay's
+	returns bool   // it connects again by itself
 }
 
-// isQEMU tells whether the peer is a QEMU, under whatever name.
-func (p Peer) isQEMU() bool { return strings.HasPrefix(p.Command, "qemu") || p.Command == "kvm" }
+// staysAway tells whether the peer is a QEMU, under whatever name, that does not come back when it has lost its socket.
+func (p Peer) staysAway() bool {
+	return !p.returns && (strings.HasPrefix(p.Command, "qemu") || p.Command == "kvm")
+}
 
 // derive gives the state of an end of a running link.
 func (e *End) derive() EndState {
