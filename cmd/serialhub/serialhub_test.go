@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"serialhub/internal/testenv"
 )
 
 // patience is how long a test waits for what should happen at once, on a machine that may be busy.
@@ -67,10 +69,7 @@ func (s *safeBuffer) String() string { s.mu.Lock(); defer s.mu.Unlock(); return 
 // start runs a hub on one link, whose API and ends are sockets in a folder of its own, and waits until it is ready.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "hub")
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := testenv.Dir(t)
 	file := filepath.Join(dir, "links.yaml")
 	text := "api: {listen: unix:api}\nlog: {format: json}\nlinks:\n  - {name: dbg, a: a, b: b}\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -88,7 +87,6 @@ func start(t *testing.T, args ...string) *process {
 		if t.Failed() {
 			t.Log(p.log.String())
 		}
-		os.RemoveAll(dir)
 	})
 	p.until("ready", func() bool { return p.get("/readyz") == http.StatusOK })
 	return p

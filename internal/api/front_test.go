@@ -13,15 +13,13 @@ import (
 
 	"serialhub/internal/api"
 	"serialhub/internal/config"
+	"serialhub/internal/testenv"
 )
 
 // runFront runs a front on unix sockets of these names in a folder of its own, and ends it with the test.
-func runFront(t *testing.T, names ...string) (front *api.Front, at func(names ...string) []config.APIAddress) {
+func runFront(t *testing.T, names ...string) (_ *api.Front, at func(names ...string) []config.APIAddress) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "api")
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := testenv.Dir(t)
 	at = func(names ...string) (list []config.APIAddress) {
 		for _, name := range names {
 			list = append(list, config.APIAddress{Network: "unix", Address: filepath.Join(dir, name)})
@@ -29,7 +27,7 @@ func runFront(t *testing.T, names ...string) (front *api.Front, at func(names ..
 		return list
 	}
 	h := newHub()
-	front, err = api.NewFront(api.Handler(h, h, api.About{}, slog.New(slog.DiscardHandler)), at(names...), slog.New(slog.DiscardHandler))
+	front, err := api.NewFront(api.Handler(h, h, api.About{}, slog.New(slog.DiscardHandler)), at(names...), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +41,6 @@ func runFront(t *testing.T, names ...string) (front *api.Front, at func(names ..
 		if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
 			t.Errorf("left behind: %v, %v", entries, err)
 		}
-		os.RemoveAll(dir)
 	})
 	return front, at
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -21,13 +22,19 @@ func Identify(pid int) Identity {
 	}
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	if args := strings.Split(strings.TrimRight(string(line), "\x00"), "\x00"); err == nil && args[0] != "" {
-		return Identity{Command: baseName(args[0]), VM: vmName(args), Returns: strings.Contains(string(line), ",reconnect")}
+		return identity(args)
 	}
 	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 	if err != nil {
 		return Identity{}
 	}
 	return Identity{Command: strings.TrimSuffix(string(name), "\n")}
+}
+
+// identity tells what a command line says.
+func identity(args []string) Identity {
+	returns := slices.ContainsFunc(args, func(arg string) bool { return strings.Contains(arg, ",reconnect") })
+	return Identity{Command: baseName(args[0]), VM: vmName(args), Returns: returns}
 }
 
 // baseName takes the folder off a program's path; a title, such as "sshd: root@pts/0", has none.

@@ -16,20 +16,10 @@ import (
 
 	"serialhub/internal/address"
 	"serialhub/internal/endpoint"
+	"serialhub/internal/testenv"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// shortDir is a folder whose name leaves room for sockets: t.TempDir can be too long for them.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "endpoint")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
 
 func socket(t *testing.T, text string) endpoint.Socket {
 	t.Helper()
@@ -52,7 +42,7 @@ func listen(t *testing.T, text string) *endpoint.Listener {
 }
 
 func TestListenAndAccept(t *testing.T) {
-	for _, text := range []string{filepath.Join(shortDir(t), "s"), fmt.Sprintf("unix:@serialhub-test-%d", os.Getpid())} {
+	for _, text := range []string{filepath.Join(testenv.Dir(t), "s"), fmt.Sprintf("unix:@serialhub-test-%d", os.Getpid())} {
 		t.Run(text, func(t *testing.T) {
 			l := listen(t, text)
 			if _, err := l.Accept(); !errors.Is(err, endpoint.ErrNoPeer) {
@@ -82,7 +72,7 @@ func TestListenAndAccept(t *testing.T) {
 }
 
 func TestSocketFileIsPrivateAndRemoved(t *testing.T) {
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testenv.Dir(t), "s")
 	old := syscall.Umask(0)
 	l := listen(t, path)
 	syscall.Umask(old)
@@ -99,7 +89,7 @@ func TestSocketFileIsPrivateAndRemoved(t *testing.T) {
 }
 
 func TestCloseLeavesTheFileOfAnother(t *testing.T) {
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testenv.Dir(t), "s")
 	l := listen(t, path)
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
@@ -125,7 +115,7 @@ func stale(t *testing.T, path string) {
 }
 
 func TestStaleSocketIsTakenOver(t *testing.T) {
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testenv.Dir(t), "s")
 	stale(t, path)
 	listen(t, path)
 	conn, err := net.Dial("unix", path)
@@ -139,7 +129,7 @@ func TestStaleSocketIsTakenOver(t *testing.T) {
 func TestLiveSocketIsRefused(t *testing.T) {
 	for _, kind := range []string{"unix", "unixgram", "unixpacket"} {
 		t.Run(kind, func(t *testing.T) {
-			path := filepath.Join(shortDir(t), "s")
+			path := filepath.Join(testenv.Dir(t), "s")
 			fd := occupy(t, kind, path)
 			l, err := endpoint.Listen(socket(t, path))
 			if err == nil {
@@ -178,7 +168,7 @@ func occupy(t *testing.T, kind, path string) int {
 }
 
 func TestListenRefuses(t *testing.T) {
-	dir := shortDir(t)
+	dir := testenv.Dir(t)
 	make := func(name string, build func(path string) error) string {
 		path := filepath.Join(dir, name)
 		if err := build(path); err != nil {
@@ -198,7 +188,7 @@ func TestListenRefuses(t *testing.T) {
 		{"no folder", filepath.Join(dir, "none", "s"), "mkdir -p " + filepath.Join(dir, "none")},
 		{"a file for a folder", filepath.Join(file, "s"), "not a directory"},
 	}
-	before := descriptors(t)
+	testenv.NoDescriptorsLeft(t)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			l, err := endpoint.Listen(socket(t, test.path))
@@ -214,30 +204,13 @@ func TestListenRefuses(t *testing.T) {
 	if content, err := os.ReadFile(file); err != nil || string(content) != "precious" {
 		t.Errorf("the file now holds %q, %v", content, err)
 	}
-	if after := descriptors(t); after != before {
-		t.Errorf("%d descriptors are open, %d were before", after, before)
-	}
-}
-
-func descriptors(t *testing.T) int {
-	t.Helper()
-	// The runtime opens two for its own poller when it first needs it.
-	if r, w, err := os.Pipe(); err == nil {
-		r.Close()
-		w.Close()
-	}
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
 }
 
 func TestFileBelongsToWhomItShall(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can give a file away")
 	}
-	dir := shortDir(t)
+	dir := testenv.Dir(t)
 	tests := []struct {
 		name         string
 		mode         uint32
@@ -272,7 +245,7 @@ func TestFileBelongsToWhomItShall(t *testing.T) {
 }
 
 func TestUnknownOwner(t *testing.T) {
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testenv.Dir(t), "s")
 	for _, s := range []endpoint.Socket{{Owner: "nobody-of-this-name"}, {Group: "nobody-of-this-name"}} {
 		s.Address = socket(t, path).Address
 		_, err := endpoint.Listen(s)
@@ -288,7 +261,7 @@ func TestUnknownOwner(t *testing.T) {
 // TestFileIsNeverWiderOpen makes a socket over and over while another goroutine looks at its file: whatever it sees
 // before the socket is ready may be narrower than what is configured, and not wider.
 func TestFileIsNeverWiderOpen(t *testing.T) {
-	path := filepath.Join(shortDir(t), "s")
+	path := filepath.Join(testenv.Dir(t), "s")
 	old := syscall.Umask(0)
 	defer syscall.Umask(old)
 	const mode = 0o640
@@ -344,7 +317,7 @@ func TestKeeper(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			dir := filepath.Join(shortDir(t), "sub")
+			dir := filepath.Join(testenv.Dir(t), "sub")
 			if err := os.Mkdir(dir, 0o700); err != nil {
 				t.Fatal(err)
 			}
@@ -386,7 +359,7 @@ func TestKeeper(t *testing.T) {
 }
 
 func TestForgottenFilesAreNotReported(t *testing.T) {
-	l := listen(t, filepath.Join(shortDir(t), "s"))
+	l := listen(t, filepath.Join(testenv.Dir(t), "s"))
 	keeper := endpoint.NewKeeper(time.Millisecond)
 	forget := keeper.Watch(l, func() { t.Error("a file that nobody watches was reported") })
 	forget()

@@ -18,6 +18,7 @@ import (
 	"serialhub/internal/address"
 	"serialhub/internal/endpoint"
 	"serialhub/internal/relay"
+	"serialhub/internal/testenv"
 )
 
 // patience is how long a test waits for what should happen at once, on a machine that may be busy.
@@ -42,7 +43,7 @@ func newBench(t *testing.T) *bench {
 
 func newBenchWith(t *testing.T, rules relay.Rules) *bench {
 	t.Helper()
-	before := descriptors(t)
+	testenv.NoDescriptorsLeft(t)
 	loop, err := relay.NewLoop()
 	if err != nil {
 		t.Fatal(err)
@@ -58,46 +59,17 @@ func newBenchWith(t *testing.T, rules relay.Rules) *bench {
 		if err := <-ended; err != nil {
 			t.Errorf("the loop ended with %v", err)
 		}
-		if after := descriptors(t); after != before {
-			t.Errorf("%d descriptors are open, %d were before the test", after, before)
-		}
 	})
 	b.link, err = relay.NewLink(loop, rules, &b.counters, func(e relay.Event) { b.events <- e })
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := shortDir(t)
+	dir := testenv.Dir(t)
 	for _, side := range []relay.Side{relay.A, relay.B} {
 		b.paths[side] = filepath.Join(dir, side.String())
 		b.listen(side)
 	}
 	return b
-}
-
-// shortDir is a folder whose name leaves room for sockets: t.TempDir can be too long for them.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "relay")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
-
-// descriptors counts the open ones, so that tests that use it cannot run in parallel.
-func descriptors(t *testing.T) int {
-	t.Helper()
-	// The runtime opens two for its own poller when it first needs it.
-	if r, w, err := os.Pipe(); err == nil {
-		r.Close()
-		w.Close()
-	}
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
 }
 
 func (b *bench) listen(side relay.Side) {

@@ -19,6 +19,7 @@ import (
 	"serialhub/internal/address"
 	"serialhub/internal/config"
 	"serialhub/internal/relay"
+	"serialhub/internal/testenv"
 )
 
 // patience is how long a test waits for what should happen at once, on a machine that may be busy.
@@ -61,11 +62,8 @@ func startHub(t *testing.T, names ...string) *hub {
 // startWith lets prepare change the links, and what they are made of, before they run.
 func startWith(t *testing.T, prepare func(*Supervisor), names ...string) *hub {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "hub")
-	if err != nil {
-		t.Fatal(err)
-	}
-	before := descriptors(t)
+	testenv.NoDescriptorsLeft(t)
+	dir := testenv.Dir(t)
 	h := &hub{t: t, dir: dir, log: &logBuffer{}, ended: make(chan error, 1)}
 	var links []config.Link
 	for _, name := range names {
@@ -73,6 +71,7 @@ func startWith(t *testing.T, prepare func(*Supervisor), names ...string) *hub {
 			Name: name, A: h.end(name, relay.A), B: h.end(name, relay.B), Restart: always, Absent: config.AbsentDiscard, BufferSize: 1000,
 		})
 	}
+	var err error
 	h.Supervisor, err = New(links, slog.New(slog.NewTextHandler(h.log, nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -92,29 +91,11 @@ func startWith(t *testing.T, prepare func(*Supervisor), names ...string) *hub {
 		if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
 			t.Errorf("left behind: %v, %v", entries, err)
 		}
-		os.RemoveAll(dir)
-		if after := descriptors(t); after != before {
-			t.Errorf("%d descriptors are open, %d were before", after, before)
-		}
 		if t.Failed() {
 			t.Log("the hub's log:\n" + h.log.String())
 		}
 	})
 	return h
-}
-
-func descriptors(t *testing.T) int {
-	t.Helper()
-	// The runtime opens two for its own poller when it first needs it.
-	if r, w, err := os.Pipe(); err == nil {
-		r.Close()
-		w.Close()
-	}
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
 }
 
 func (h *hub) path(name string, side relay.Side) string {

@@ -22,6 +22,7 @@ import (
 	"serialhub/internal/config"
 	"serialhub/internal/relay"
 	"serialhub/internal/supervisor"
+	"serialhub/internal/testenv"
 )
 
 var (
@@ -48,12 +49,8 @@ func TestSoak(t *testing.T) {
 		*seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("-soak.time=%s -soak.seed=%d", *duration, *seed)
-	dir, err := os.MkdirTemp("", "soak")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	before := descriptors(t)
+	testenv.NoDescriptorsLeft(t)
+	dir := testenv.Dir(t)
 	hub, drivers := start(t, dir)
 	ended := make(chan error, 1)
 	go func() { ended <- hub.Run() }()
@@ -82,23 +79,6 @@ func TestSoak(t *testing.T) {
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
 		t.Errorf("left behind: %v, %v", entries, err)
 	}
-	if after := descriptors(t); after != before {
-		t.Errorf("%d descriptors are open, %d were before", after, before)
-	}
-}
-
-func descriptors(t *testing.T) int {
-	t.Helper()
-	// The runtime opens two for its own poller when it first needs it.
-	if r, w, err := os.Pipe(); err == nil {
-		r.Close()
-		w.Close()
-	}
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
 }
 
 func start(t *testing.T, dir string) (*supervisor.Supervisor, []*driver) {
