@@ -1,0 +1,149 @@
+package supervisor
+
+import (
+	"errors"
+	"time"
+
+	"serialhub/internal/config"
+	"serialhub/internal/endpoint"
+	"serialhub/internal/relay"
+)
+
+// follow brings the status up to what has happened on the wire. It returns errNoWire if that is ending by itself.
+func (c *control) follow() (err error) {
+	for _, event := range c.events.take() {
+		switch event.Kind {
+		case relay.Arrived:
+			c.arrived(event)
+			c.seen(event.Side)
+		case relay.Queued:
+			c.queued(event)
+			c.seen(event.Side)
+		case relay.Rejected:
+			c.rejected(event)
+			c.seen(event.Side)
+		case relay.Dequeued:
+			c.update(func(s *Link) { s.Ends[event.Side].unqueue(event.ID) })
+			c.log.Load().Info("peer left while it waited for the end", "end", event.Side.String(), "peer_pid", event.Peer.PID)
+		case relay.Left:
+			c.left(event)
+		case relay.AcceptFailed:
+			c.acceptFailed(event)
+		case relay.CloseFailed:
+			c.log.Load().Warn("could not close the socket cleanly", "end", event.Side.String(), "error", event.Err)
+		case relay.Ending:
+			err = errNoWire
+		case relay.Over: // for the other actor
+		}
+	}
+	return err
+}
+
+// seen lets the next one in after an arrival, which shows that accepting works.
+func (c *control) seen(side relay.Side) {
+	c.ends[side].accepts.succeeded()
+	c.wire.Seen(side)
+}
+
+func (c *control) arrived(event relay.Event) {
+	peer := identify(event)
+	c.update(func(s *Link) {
+		end := &s.Ends[event.Side]
+		end.Peer = &peer
+		end.unqueue(peer.id)
+		if s.Ends[event.Side.Other()].Peer != nil {
+			s.Sessions++
+		}
+	})
+	c.log.Load().Info("peer connected", attributes(event.Side, peer)...)
+}
+
+func (c *control) queued(event relay.Event) {
+	peer := identify(event)
+	c.update(func(s *Link) {
+		end := &s.Ends[event.Side]
+		end.Queued = append(end.Queued[:len(end.Queued):len(end.Queued)], peer)
+	})
+	c.log.Load().Info("peer waits for the end", attributes(event.Side, peer)...)
+}
+
+func (c *control) left(event relay.Event) {
+	c.update(func(s *Link) { s.Ends[event.Side].Peer = nil })
+	attributes := []any{"end", event.Side.String(), "peer_pid", event.Peer.PID}
+	if event.Err != nil {
+		attributes = append(attributes, "reason", event.Err)
+	}
+	c.log.Load().Info("peer left", attributes...)
+	c.ends[event.Side].unclose()
+	other := event.Side.Other()
+	if partner := c.snapshot().Ends[other].Peer; partner != nil && c.config.OnDisconnect == config.OnDisconnectClose {
+		c.ends[other].unclose()
+		c.ends[other].closing = &closing{id: partner.id, sent: c.counters[other].Sent.Load(), timer: time.NewTimer(drainTime)}
+	}
+}
+
+// expire closes a peer that is to be closed, unless it still takes what was sent to it.
+func (c *control) expire(side relay.Side) {
+	going := c.ends[side].closing
+	if sent := c.counters[side].Sent.Load(); sent > going.sent {
+		going.sent = sent
+		going.timer.Reset(drainTime)
+		return
+	}
+	c.ends[side].unclose()
+	c.wire.Expire(side, going.id)
+}
+
+func (c *control) rejected(event relay.Event) {
+	second := identify(event)
+	about := append(attributes(event.Side, second), "reason", event.Err)
+	if errors.Is(event.Err, relay.ErrBusy) {
+		if first := c.snapshot().Ends[event.Side].Peer; first != nil {
+			about = append(about, "connected_pid", first.PID, "connected_command", first.Command)
+			if first.VM != "" {
+				about = append(about, "connected_vm", first.VM)
+			}
+		}
+		if path := c.end(event.Side).Listen.Path(); path != "" && second.staysAway() {
+			about = append(about, "hint", "a QEMU without reconnect= does not try again; once the end is free, type into its monitor: "+
+				"chardev-change serial0 socket,path="+path+",reconnect=1")
+		}
+	}
+	c.log.Load().Warn("peer turned away", about...)
+}
+
+// acceptFailed has an end accept again after a while.
+func (c *control) acceptFailed(event relay.Event) {
+	o := &c.ends[event.Side]
+	wait, _ := o.accepts.failed()
+	c.fail(event.Side.String(), event.Err, wait, true)
+	o.stopTimer()
+	o.timer = time.NewTimer(wait)
+}
+
+// identifyTime is how long a peer's process has to be told apart; one that is stuck in the kernel can block /proc.
+const identifyTime = time.Second
+
+// identify finds out who a peer is, as far as that can be told in time.
+func identify(event relay.Event) Peer {
+	found := make(chan endpoint.Identity, 1)
+	go func() { found <- endpoint.Identify(event.Peer.PID) }()
+	var who endpoint.Identity
+	select {
+	case who = <-found:
+	case <-time.After(identifyTime):
+	}
+	return Peer{
+		PID: event.Peer.PID, UID: event.Peer.UID, GID: event.Peer.GID,
+		Command: who.Command, VM: who.VM, id: event.ID, returns: who.Returns,
+	}
+}
+
+// attributes are what a log line says of a peer.
+func attributes(side relay.Side, p Peer) []any {
+	list := []any{"end", side.String(), "peer_pid", p.PID, "peer_uid", p.UID, "peer_command", p.Command}
+	if p.VM != "" {
+		list = append(list, "peer_vm", p.VM)
+	}
+	return list
+}
