@@ -18,7 +18,7 @@ func hasOwner(path string) (bool, error) {
 	if err != nil {
 		return false, os.NewSyscallError("socket", err)
 	}
-	defer unix.Close(fd) //nolint:errcheck // it carries nothing
+	defer unix.Close(fd) // it carries nothing
 	err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
 	switch {
 	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOENT):

@@ -77,7 +77,7 @@ func (l *Listener) bind(mode uint32, uid, gid int) error {
 		if err != nil {
 			return err
 		}
-		defer unix.Close(fd) //nolint:errcheck // an O_PATH descriptor
+		defer unix.Close(fd) // an O_PATH descriptor
 		l.file = id
 		if err := dress(fd, path, mode, uid, gid); err != nil {
 			return err
@@ -98,7 +98,7 @@ func openSocket(path string) (fd int, id fileID, err error) {
 		err = errors.New("it has been replaced by something that is not a socket")
 	}
 	if err != nil {
-		unix.Close(fd) //nolint:errcheck // an O_PATH descriptor
+		unix.Close(fd) // an O_PATH descriptor
 		return -1, fileID{}, &os.PathError{Op: "stat", Path: path, Err: err}
 	}
 	return fd, fileID{dev: stat.Dev, ino: stat.Ino}, nil
@@ -139,7 +139,7 @@ func (l *Listener) SetFile(s Socket) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd) //nolint:errcheck // an O_PATH descriptor
+	defer unix.Close(fd) // an O_PATH descriptor
 	if id != l.file {
 		return fmt.Errorf("%s is not the hub's any more", path)
 	}
@@ -168,7 +168,7 @@ func (l *Listener) Accept() (Peer, error) {
 			cred, err = credentials(fd)
 		}
 		if err != nil {
-			unix.Close(fd) //nolint:errcheck // a socket that has carried nothing
+			unix.Close(fd) // a socket that has carried nothing
 			return Peer{}, fmt.Errorf("%s: %w", l.addr, err)
 		}
 		return Peer{FD: fd, Credentials: cred}, nil

@@ -110,7 +110,7 @@ func (l *lane) fill() int {
 		case errors.Is(err, unix.EAGAIN):
 			return 0
 		case len(l.left) > 0: // the end of what it said, or an error, after which there is no more
-			unix.Close(source.FD) //nolint:errcheck // it has been shut down and read to its end
+			unix.Close(source.FD) // it has been shut down and read to its end
 			l.left = l.left[1:]
 		default: // it will say no more, but it may be there to listen still: shutdown(SHUT_WR), or EPOLLHUP is to come
 			source.silent = true
@@ -296,11 +296,11 @@ func (l *lane) setAbsent(absent Absent, size int) {
 
 func (l *lane) close() {
 	for _, p := range l.left {
-		unix.Close(p.FD) //nolint:errcheck // it is gone, and so is the link
+		unix.Close(p.FD) // it is gone, and so is the link
 	}
 	l.left = nil
 	l.discarded(l.held + l.buffer.len)
 	l.held, l.buffer = 0, ring{}
-	unix.Close(l.r) //nolint:errcheck // a pipe
-	unix.Close(l.w) //nolint:errcheck // a pipe
+	unix.Close(l.r) // a pipe
+	unix.Close(l.w) // a pipe
 }

@@ -334,8 +334,8 @@ func (k *Link) finish(err error) {
 
 func (k *Link) hangUp(p *peer) {
 	k.loop.unwatch(p.watch)
-	unix.Shutdown(p.FD, unix.SHUT_RDWR) //nolint:errcheck // it may have gone
-	unix.Close(p.FD)                    //nolint:errcheck // what could be delivered is
+	unix.Shutdown(p.FD, unix.SHUT_RDWR) // it may have gone
+	unix.Close(p.FD)                    // what could be delivered is
 }
 
 func (k *Link) closeLanes() {

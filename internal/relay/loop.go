@@ -64,7 +64,7 @@ func NewLoop() (*Loop, error) {
 	}
 	wakefd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
-		unix.Close(epfd) //nolint:errcheck // nothing is registered with it
+		unix.Close(epfd) // nothing is registered with it
 		return nil, os.NewSyscallError("eventfd", err)
 	}
 	l := &Loop{epfd: epfd, wakefd: wakefd, scratch: make([]byte, 64<<10), watches: map[int]*watch{}, done: make(chan struct{})}
@@ -214,6 +214,6 @@ func (l *Loop) end() {
 }
 
 func (l *Loop) closeDescriptors() {
-	unix.Close(l.wakefd) //nolint:errcheck // the last use
-	unix.Close(l.epfd)   //nolint:errcheck // the last use
+	unix.Close(l.wakefd) // the last use
+	unix.Close(l.epfd)   // the last use
 }

@@ -92,7 +92,7 @@ func (k *Link) admit(e *end, accepted endpoint.Peer) {
 	}
 	var err error
 	if p.watch, err = k.loop.watch(p.FD, 0, k, func(events uint32) { k.ready(e, p, events) }); err != nil {
-		unix.Close(p.FD) //nolint:errcheck // nothing was read from it
+		unix.Close(p.FD) // nothing was read from it
 		e.paused = true
 		k.report(Event{Kind: AcceptFailed, Side: e.side, Err: fmt.Errorf("a peer could not be taken in: %w", err)})
 		return
@@ -126,7 +126,7 @@ func (k *Link) enqueue(e *end, p *peer, first bool) {
 
 // reject closes a peer that may not have the end.
 func (k *Link) reject(e *end, p *peer, why error) {
-	unix.Close(p.FD) //nolint:errcheck // nothing was read from it
+	unix.Close(p.FD) // nothing was read from it
 	e.count.Rejected.Add(1)
 	k.tell(Event{Kind: Rejected, Side: e.side, ID: p.id, Peer: p.Credentials, Err: why})
 }
@@ -151,7 +151,7 @@ func (k *Link) forget(e *end, p *peer) {
 		if waiting == p {
 			e.queue = append(e.queue[:i:i], e.queue[i+1:]...)
 			k.loop.unwatch(p.watch)
-			unix.Close(p.FD) //nolint:errcheck // nothing was read from it
+			unix.Close(p.FD) // nothing was read from it
 			k.report(Event{Kind: Dequeued, Side: e.side, ID: p.id, Peer: p.Credentials})
 			return
 		}
@@ -211,7 +211,7 @@ func (k *Link) detach(e *end, why error) {
 	p := e.peer
 	e.peer = nil
 	k.loop.unwatch(p.watch)
-	unix.Shutdown(p.FD, unix.SHUT_RDWR) //nolint:errcheck // it may have done so itself
+	unix.Shutdown(p.FD, unix.SHUT_RDWR) // it may have done so itself
 	// A successor that is there already must not get what is in the sender's socket now: that was said to this peer.
 	succeeded := len(e.queue) > 0 || errors.Is(why, ErrReplaced) || errors.Is(why, ErrReset)
 	k.lanes[e.side.Other()].strand(succeeded)
@@ -219,7 +219,7 @@ func (k *Link) detach(e *end, why error) {
 	if waiting(p.FD) > 0 {
 		outgoing.left = append(outgoing.left, p)
 	} else {
-		unix.Close(p.FD) //nolint:errcheck // it has been read to its end
+		unix.Close(p.FD) // it has been read to its end
 	}
 	k.report(Event{Kind: Left, Side: e.side, ID: p.id, Peer: p.Credentials, Err: why})
 	k.pump(outgoing)
