@@ -65,18 +65,11 @@ func serve(c *config.Config, options runOptions, settings *logSettings, log *slo
 	var front *api.Front
 	// All that can fail comes first: a reload that cannot have the API's new address changes nothing.
 	reloader := reload.New(options.load, func(next *config.Config) (config.Changes, error) {
-		commit, abort, err := front.Move(next.API.Listen)
-		if err != nil {
+		if err := front.Move(next.API.Listen); err != nil {
 			return config.Changes{}, err
 		}
-		changes, err := links.Apply(next.Links)
-		if err != nil {
-			abort()
-			return changes, err
-		}
 		settings.set(next.Log)
-		commit()
-		return changes, nil
+		return links.Apply(next.Links)
 	}, log)
 	about := api.About{Version: version(), Config: c.Path, StartedAt: time.Now()}
 	if front, err = api.NewFront(api.Handler(links, reloader, about, log), c.API.Listen, log); err != nil {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +24,7 @@ type Front struct {
 	stop   func()
 
 	mu        sync.Mutex
+	running   bool
 	listeners map[config.APIAddress]net.Listener
 }
 
@@ -38,6 +40,7 @@ func NewFront(handler http.Handler, addresses []config.APIAddress, log *slog.Log
 // Run serves until Stop. It returns nil.
 func (f *Front) Run() error {
 	f.mu.Lock()
+	f.running = true
 	for addr, listener := range f.listeners {
 		f.serve(addr, listener)
 	}
@@ -54,38 +57,29 @@ func (f *Front) Run() error {
 // Stop makes Run end, within a second or so. It does not wait, and may be called more than once.
 func (f *Front) Stop() { f.stop() }
 
-// Move opens the addresses that are new. If one cannot be opened, it returns an error and everything is as it was.
-// Otherwise the caller calls commit, which serves them and closes those that are not wanted any more, or abort.
-func (f *Front) Move(addresses []config.APIAddress) (commit, abort func(), err error) {
+// Move serves the addresses from now on, and no others. If one cannot be opened, it returns an error and everything is
+// as it was.
+func (f *Front) Move(addresses []config.APIAddress) error {
 	opened, err := f.open(addresses)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	commit = func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		wanted := map[config.APIAddress]bool{}
-		for _, addr := range addresses {
-			wanted[addr] = true
-		}
-		for addr, listener := range f.listeners {
-			if !wanted[addr] {
-				delete(f.listeners, addr)
-				f.log.Info("the API does not answer any more", "address", addr.String())
-				closeListener(listener, f.log)
-			}
-		}
-		for addr, listener := range opened {
-			f.listeners[addr] = listener
-			f.serve(addr, listener)
-		}
-	}
-	abort = func() {
-		for _, listener := range opened {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for addr, listener := range f.listeners {
+		if !slices.Contains(addresses, addr) {
+			delete(f.listeners, addr)
+			f.log.Info("the API does not answer any more", "address", addr.String())
 			closeListener(listener, f.log)
 		}
 	}
-	return commit, abort, nil
+	for addr, listener := range opened {
+		f.listeners[addr] = listener
+		if f.running {
+			f.serve(addr, listener)
+		}
+	}
+	return nil
 }
 
 // open opens those of the addresses that are not open yet: all of them or, with an error, none.

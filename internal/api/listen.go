@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -31,9 +32,12 @@ func listen(addr config.APIAddress) (net.Listener, error) {
 }
 
 // unixListener closes both views of one socket: net's, which serves, and the endpoint's, which owns the file.
+// Both the front and http.Server close it, and a descriptor that is closed twice may be somebody else's by then.
 type unixListener struct {
 	net.Listener
 	owner *endpoint.Listener
+	once  sync.Once
+	err   error // of closing it
 }
 
 func listenUnix(path string) (net.Listener, error) {
@@ -62,4 +66,7 @@ func netListener(fd int) (net.Listener, error) {
 	return net.FileListener(file)
 }
 
-func (l *unixListener) Close() error { return errors.Join(l.Listener.Close(), l.owner.Close()) }
+func (l *unixListener) Close() error {
+	l.once.Do(func() { l.err = errors.Join(l.Listener.Close(), l.owner.Close()) })
+	return l.err
+}

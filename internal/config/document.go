@@ -166,9 +166,18 @@ func fieldsOf(want reflect.Type) iter.Seq[reflect.StructField] {
 	}
 }
 
+// maxMerges is more than 10,000 links need, and stops a file that merges exponentially.
+const maxMerges = 100_000
+
 // holdMerged holds what "<<" merges: a mapping, or a list of them.
 func (f *findings) holdMerged(merged *yaml.Node, want reflect.Type, parent string) {
+	f.merges++
 	switch {
+	case f.merges > maxMerges:
+		f.useless = true
+		if f.merges == maxMerges+1 {
+			f.at(merged, parent, "more than %d merges by “<<”; this is not a file of links", maxMerges)
+		}
 	case f.merging[merged]:
 		f.at(merged, parent, "the mapping merges itself")
 		f.useless = true

@@ -70,6 +70,7 @@ type findings struct {
 	places  map[string]place
 	env     map[string]string   // the variables that override keys
 	merging map[*yaml.Node]bool // the mappings that "<<" has led into
+	merges  int                 // by "<<", so far
 	misfits map[string]bool     // keys whose values were taken out
 	useless bool                // what the document says cannot be told
 }

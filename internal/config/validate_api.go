@@ -18,7 +18,7 @@ func (c *checker) apiAddresses(texts []string) []APIAddress {
 	var list []APIAddress
 	for i, text := range texts {
 		key := fmt.Sprintf("api.listen[%d]", i)
-		if _, isList := c.places[key]; !isList {
+		if _, isList := c.places[key]; !isList || c.env["api.listen"] != "" {
 			key = "api.listen"
 		}
 		a, err := c.apiAddress(text)
@@ -57,13 +57,16 @@ func (c *checker) apiAddress(text string) (APIAddress, error) {
 	if err != nil {
 		return APIAddress{}, fmt.Errorf("%q is not host:port (such as 127.0.0.1:7373), unix:/path or none", text)
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
 		return APIAddress{}, fmt.Errorf("%q: the port must be a number from 0 to 65535", text)
-	} else if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return APIAddress{}, fmt.Errorf("%q is not a loopback address; whoever reaches the API can reset links, so write 127.0.0.1:%d, and forward that port by ssh to reach it from elsewhere", text, n)
 	}
 	if host == "localhost" {
 		host = "127.0.0.1"
 	}
-	return APIAddress{Network: "tcp", Address: net.JoinHostPort(host, port)}, nil
+	ip := net.ParseIP(host)
+	if ip == nil || !ip.IsLoopback() {
+		return APIAddress{}, fmt.Errorf("%q is not a loopback address; whoever reaches the API can reset links, so write 127.0.0.1:%d, and forward that port by ssh to reach it from elsewhere", text, n)
+	}
+	return APIAddress{Network: "tcp", Address: net.JoinHostPort(ip.String(), strconv.FormatUint(n, 10))}, nil
 }

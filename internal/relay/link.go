@@ -141,9 +141,26 @@ func (k *Link) Listen(side Side, listener Listener) error {
 	return nil
 }
 
-// Unlisten closes the listener of an end, if it has one. Whoever is connected stays.
-func (k *Link) Unlisten(side Side) {
-	k.loop.call(k, func() { k.stopListening(k.ends[side]) })
+// Evict closes the listener of an end, and whoever has come through it: its peer, and those who wait for the end.
+func (k *Link) Evict(side Side) {
+	k.loop.call(k, func() {
+		e := k.ends[side]
+		k.stopListening(e)
+		k.dismissQueue(e)
+		if e.peer != nil {
+			k.detach(e, ErrReset)
+		}
+		k.settle()
+	})
+}
+
+// dismissQueue hangs up on those who wait for an end.
+func (k *Link) dismissQueue(e *end) {
+	for _, p := range e.queue {
+		k.hangUp(p)
+		k.report(Event{Kind: Dequeued, Side: e.side, ID: p.id, Peer: p.Credentials})
+	}
+	e.queue = nil
 }
 
 // SetRules changes how the link behaves from now on. Whoever is connected stays.
@@ -317,11 +334,7 @@ func (k *Link) finish(err error) {
 	k.over = true
 	for _, e := range k.ends {
 		k.stopListening(e)
-		for _, p := range e.queue {
-			k.hangUp(p)
-			k.report(Event{Kind: Dequeued, Side: e.side, ID: p.id, Peer: p.Credentials})
-		}
-		e.queue = nil
+		k.dismissQueue(e)
 		if p := e.peer; p != nil {
 			e.peer = nil
 			k.hangUp(p)

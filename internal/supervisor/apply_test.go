@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"serialhub/internal/config"
 	"serialhub/internal/relay"
@@ -356,5 +357,76 @@ func TestApplyAfterStop(t *testing.T) {
 	h.ended <- nil
 	if _, err := h.Apply(nil); !errors.Is(err, ErrStopping) {
 		t.Errorf("Apply gave %v", err)
+	}
+}
+
+// TestMovedEndDismissesItsQueue: who waited at the old address does not come to the end at its new one.
+func TestMovedEndDismissesItsQueue(t *testing.T) {
+	h := startHub(t)
+	queue := func(l *config.Link) { l.A.WhenBusy = config.BusyQueue }
+	h.apply(h.spec("x", "1", "2", queue))
+	h.waitState("x", LinkWaiting)
+	first, second := h.dialAt("1"), h.dialAt("1")
+	h.wait("x", "queued", func(l Link) bool { return len(l.Ends[relay.A].Queued) == 1 })
+	h.apply(h.spec("x", "3", "2", queue))
+	readAll(t, first, "")
+	readAll(t, second, "")
+	if link := h.waitState("x", LinkWaiting); link.Ends[relay.A].Connections != 1 || len(link.Ends[relay.A].Queued) != 0 {
+		t.Errorf("the link is %+v", link)
+	}
+}
+
+// TestSlowReaderDoesNotHoldUpAReload changes a link that drains, after a loss, to a reader that takes its time.
+func TestSlowReaderDoesNotHoldUpAReload(t *testing.T) {
+	h := startHub(t)
+	never := func(l *config.Link) { l.Restart.Policy, l.Absent, l.BufferSize = config.Never, config.AbsentBuffer, 8<<20 }
+	h.apply(h.spec("x", "1", "2", never))
+	h.waitState("x", LinkWaiting)
+	a := h.dialAt("1")
+	h.waitState("x", LinkHalf)
+	if _, err := a.Write(make([]byte, 6<<20)); err != nil {
+		t.Fatal(err)
+	}
+	h.wait("x", "filled", func(l Link) bool { return l.Ends[relay.A].Received == 6<<20 })
+	b := h.dialAt("2")
+	h.waitState("x", LinkUp)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(200 * time.Millisecond)
+		defer tick.Stop()
+		for chunk := make([]byte, 100<<10); ; {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+				if _, err := io.ReadFull(b, chunk); err != nil {
+					return
+				}
+			}
+		}
+	}()
+	a.Close()
+	h.wait("x", "losing its peer", func(l Link) bool { return l.Ends[relay.A].Peer == nil })
+	began := time.Now()
+	h.apply(h.spec("x", "1", "2", never, func(l *config.Link) { l.A.Mode = 0o660 }))
+	if took := time.Since(began); took > 2*drainTime {
+		t.Errorf("the reload took %s", took)
+	}
+	close(stop)
+	<-stopped
+}
+
+func TestFailedLinkLeavesNoSocketBehind(t *testing.T) {
+	h := startHub(t)
+	if err := os.WriteFile(h.dir+"/1", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(h.dir + "/1")
+	h.apply(h.spec("x", "1", "2", func(l *config.Link) { l.Restart.Policy = config.Never }))
+	h.waitState("x", LinkFailed)
+	if conn, err := net.Dial("unix", h.dir+"/2"); err == nil {
+		conn.Close()
+		t.Error("the other end can still be connected to")
 	}
 }

@@ -36,11 +36,12 @@ type link struct {
 
 // parts are what all links share, and what a test may put a faulty one in the place of.
 type parts struct {
-	log     *slog.Logger
-	loop    *relay.Loop
-	keeper  *endpoint.Keeper
-	newWire func(*relay.Loop, relay.Rules, *[2]relay.Counters, func(relay.Event)) (*relay.Link, error)
-	listen  func(endpoint.Socket) (*endpoint.Listener, error)
+	log      *slog.Logger
+	stopping <-chan struct{} // closed when the hub stops
+	loop     *relay.Loop
+	keeper   *endpoint.Keeper
+	newWire  func(*relay.Loop, relay.Rules, *[2]relay.Counters, func(relay.Event)) (*relay.Link, error)
+	listen   func(endpoint.Socket) (*endpoint.Listener, error)
 }
 
 func newLink(c config.Link, p parts, ready [2]*endpoint.Listener) *link {
@@ -105,6 +106,7 @@ func (l *link) run() {
 		if runs {
 			again.succeeded()
 			err := l.runGroup(first)
+			l.closeReady()
 			first.finish() // the group may have ended before it came to it
 			first = nil
 			var state LinkState
@@ -231,25 +233,35 @@ func (l *link) runWire(wire *relay.Link, over <-chan error, quit <-chan error) e
 	}
 	wire.Drain()
 	for {
+		// The control has ended. A command that comes now is heard when the wire has, and that is not long then.
+		var commands chan *command
+		if errors.Is(why, errNoWire) && l.handed == nil {
+			commands = l.commands
+		}
 		sent := l.sent()
 		select {
 		case err := <-over:
 			return err
 		case <-l.parts.loop.Done():
 			return errNoLoop
+		case l.handed = <-commands:
+			continue
 		case <-time.After(drainTime):
 		}
-		if errors.Is(why, errNoWire) && l.sent() > sent && !l.quitting() {
+		if commands != nil && l.sent() > sent && !l.quitting() {
 			continue
 		}
-		l.log.Load().Warn("a peer does not take what was sent to it; closing without", "waited", drainTime)
+		l.log.Load().Warn("a peer does not take what was sent to it in time; closing without", "waited", drainTime)
 		wire.Close()
 	}
 }
 
+// quitting tells whether the link, or the whole hub, is to end.
 func (l *link) quitting() bool {
 	select {
 	case <-l.quit:
+		return true
+	case <-l.parts.stopping:
 		return true
 	default:
 		return false

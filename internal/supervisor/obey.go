@@ -10,7 +10,7 @@ func (c *control) obey(cmd *command) error {
 	switch {
 	case cmd.verb == stop, cmd.verb == update && cmd.next.Disabled:
 		return c.hand(cmd, errHanded)
-	case !c.wire.Disconnect(cmd.sides...):
+	case cmd.verb == reset && !c.wire.Disconnect(cmd.sides...), !c.wire.Disconnect():
 		return c.hand(cmd, errNoWire)
 	}
 	var err error
@@ -87,10 +87,9 @@ func (c *control) adapt(cmd *command) error {
 	return nil
 }
 
-// giveUp closes an end's socket and whoever is connected to it.
+// giveUp closes an end's socket, and whoever has come through it.
 func (c *control) giveUp(side relay.Side) {
 	c.shut(side)
 	c.ends[side].again.reset()
-	c.wire.Unlisten(side)
-	c.wire.Disconnect(side)
+	c.wire.Evict(side)
 }

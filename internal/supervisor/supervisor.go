@@ -53,6 +53,7 @@ func New(links []config.Link, log *slog.Logger) (*Supervisor, error) {
 		listen:  endpoint.Listen,
 	}}
 	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.parts.stopping = s.ctx.Done()
 	list := make([]*link, len(links))
 	for i, c := range links {
 		list[i] = newLink(c, s.parts, [2]*endpoint.Listener{})
@@ -173,7 +174,7 @@ func (s *Supervisor) command(ctx context.Context, name string, cmd *command) (Li
 	select {
 	case l.commands <- cmd:
 	case <-l.ended:
-		return Link{}, ErrStopping
+		return Link{}, s.gone(name)
 	case <-ctx.Done():
 		return Link{}, ctx.Err()
 	}
@@ -181,10 +182,18 @@ func (s *Supervisor) command(ctx context.Context, name string, cmd *command) (Li
 	case <-cmd.done:
 		return l.snapshot(), nil
 	case <-l.ended:
-		return Link{}, ErrStopping
+		return Link{}, s.gone(name)
 	case <-ctx.Done():
 		return Link{}, ctx.Err()
 	}
+}
+
+// gone tells why a link has ended: with the hub, or because a reload has removed it.
+func (s *Supervisor) gone(name string) error {
+	if s.ctx.Err() != nil {
+		return ErrStopping
+	}
+	return fmt.Errorf("%w: %s", ErrNoLink, name)
 }
 
 // NotOpen returns the names of the links that should run and have an end which is not open.
