@@ -379,7 +379,9 @@ func TestMovedEndDismissesItsQueue(t *testing.T) {
 // TestSlowReaderDoesNotHoldUpAReload changes a link that drains, after a loss, to a reader that takes its time.
 func TestSlowReaderDoesNotHoldUpAReload(t *testing.T) {
 	h := startHub(t)
-	never := func(l *config.Link) { l.Restart.Policy, l.Absent, l.BufferSize = config.Never, config.AbsentBuffer, 8<<20 }
+	never := func(l *config.Link) {
+		l.Restart.Policy, l.Absent, l.BufferSize = config.Never, config.AbsentBuffer, 8<<20
+	}
 	h.apply(h.spec("x", "1", "2", never))
 	h.waitState("x", LinkWaiting)
 	a := h.dialAt("1")
