@@ -85,7 +85,7 @@ func (f *findings) hold(node *yaml.Node, want reflect.Type, key string) bool {
 		return f.holdList(node, want.Elem(), key)
 	case want.Kind() == reflect.String && tag == "!!str":
 	case (want.Kind() == reflect.Int || takesNumber(want)) && tag == "!!int":
-		if _, err := strconv.Atoi(node.Value); err != nil {
+		if n, err := strconv.Atoi(node.Value); err != nil || strconv.Itoa(n) != node.Value {
 			f.unfit(key, "%s is not a plain decimal number", node.Value)
 			return false
 		}
@@ -116,13 +116,17 @@ func (f *findings) holdKeys(mapping *yaml.Node, want reflect.Type, parent string
 	first := map[string]int{}
 	var fitting []*yaml.Node
 	for pair := range slices.Chunk(mapping.Content, 2) {
+		if pair[0].ShortTag() == "!!merge" { // first, because the mapping's own keys have the last word
+			f.holdMerged(resolve(pair[1]), want, parent)
+			fitting = append(fitting, pair...)
+		}
+	}
+	for pair := range slices.Chunk(mapping.Content, 2) {
 		name, value := pair[0], pair[1]
 		key := strings.TrimPrefix(parent+"."+name.Value, ".")
 		field, known := fields[name.Value]
 		switch {
 		case name.ShortTag() == "!!merge":
-			f.holdMerged(resolve(value), want, parent)
-			fitting = append(fitting, name, value)
 		case !known:
 			f.unknown(name, key, names)
 		case first[name.Value] > 0:
@@ -187,7 +191,7 @@ func (f *findings) holdMerged(merged *yaml.Node, want reflect.Type, parent strin
 		delete(f.merging, merged)
 	case merged.Kind == yaml.SequenceNode:
 		f.merging[merged] = true
-		for _, one := range merged.Content {
+		for _, one := range slices.Backward(merged.Content) { // the first has the last word
 			f.holdMerged(resolve(one), want, parent)
 		}
 		delete(f.merging, merged)

@@ -95,6 +95,11 @@ func (c *checker) end(entry *endEntry, key string) End {
 			c.add(key+"."+file.key, "an abstract socket has no file; allow_uids can say who may connect")
 		}
 	}
+	for _, id := range []struct{ key, value string }{{"owner", end.Owner}, {"group", end.Group}} {
+		if n, err := strconv.Atoi(id.value); err == nil && (n < 0 || n > 1<<32-2) {
+			c.add(key+"."+id.key, "%d is not the number of a user or a group", n)
+		}
+	}
 	for i, uid := range entry.AllowUIDs {
 		if uid < 0 || uid > 1<<32-2 {
 			c.add(fmt.Sprintf("%s.allow_uids[%d]", key, i), "%d is not a uid", uid)

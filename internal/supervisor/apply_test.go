@@ -419,6 +419,24 @@ func TestSlowReaderDoesNotHoldUpAReload(t *testing.T) {
 	<-stopped
 }
 
+// TestResetDoesNotTakeAnAddressBack resets a link in the moment in which it has given up an address and has not got the
+// next one yet.
+func TestResetDoesNotTakeAnAddressBack(t *testing.T) {
+	h := startHub(t)
+	h.apply(h.parse("x12 y34")...)
+	h.waitState("x", LinkWaiting)
+	x := h.links[0]
+	x.send(newCommand(release, relay.A))
+	if _, err := h.Reset(t.Context(), "x"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(h.dir + "/1"); !os.IsNotExist(err) {
+		t.Errorf("the reset has taken the address back: %v", err)
+	}
+	h.apply(h.parse("x52 y14")...)
+	h.leads("x52 y14")
+}
+
 func TestFailedLinkLeavesNoSocketBehind(t *testing.T) {
 	h := startHub(t)
 	if err := os.WriteFile(h.dir+"/1", nil, 0o600); err != nil {

@@ -138,6 +138,9 @@ func (c *control) run(first *command) error {
 
 // open makes an end listen, or has it tried again later. It returns errGivenUp if it has failed too often.
 func (c *control) open(side relay.Side) error {
+	if c.released[side] {
+		return nil // its next address comes with the update
+	}
 	o := &c.ends[side]
 	o.stopTimer()
 	listener, err := c.socket(side)
@@ -192,6 +195,10 @@ func (c *control) shut(side relay.Side) {
 	o := &c.ends[side]
 	o.stopTimer()
 	o.forget()
+	select {
+	case <-o.lost: // it is about the socket that is given up
+	default:
+	}
 	o.listener = nil
 	c.update(func(s *Link) { s.Ends[side].listening, s.Ends[side].failing = false, false })
 }

@@ -26,6 +26,7 @@ type link struct {
 	parts    parts
 	counters [2]relay.Counters
 	commands chan *command
+	released [2]bool       // ends whose address another end is to have; they open nothing until the next update
 	handed   *command      // one that the control has taken, and the link is to hear when its group has ended
 	quit     chan struct{} // closed to end it
 	ended    chan struct{} // closed when run has returned
@@ -64,6 +65,7 @@ func newLink(c config.Link, p parts, ready [2]*endpoint.Listener) *link {
 // become takes over what the config says of the link, and changes nothing of what runs.
 func (l *link) become(c config.Link) {
 	l.config = c
+	l.released = [2]bool{}
 	l.log.Store(l.parts.log.With("link", c.Name))
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -153,8 +155,15 @@ func (l *link) hear(cmd *command) (runs, rests bool) {
 		l.closeReady()
 		return false, true
 	case release: // it has no sockets
+		l.markReleased(cmd.sides)
 	}
 	return false, false
+}
+
+func (l *link) markReleased(sides []relay.Side) {
+	for _, side := range sides {
+		l.released[side] = true
+	}
 }
 
 // closeReady closes the sockets that the link was given and has no use for.

@@ -18,6 +18,7 @@ func (c *control) obey(cmd *command) error {
 	case reset:
 		err = c.reset(cmd.sides)
 	case release:
+		c.markReleased(cmd.sides)
 		for _, side := range cmd.sides {
 			c.giveUp(side)
 		}
