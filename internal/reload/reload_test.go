@@ -169,6 +169,12 @@ func TestWatcher(t *testing.T) {
 		{"the file behind a link written", func(t *testing.T, dir, path string) {
 			do(t, os.Mkdir(dir+"/elsewhere", 0o700), os.Rename(path, dir+"/elsewhere/file"), os.Symlink("elsewhere/file", path))
 		}, func(t *testing.T, dir, _ string) { write(t, dir+"/elsewhere/file", "new") }, true},
+		{"its folder deleted and made again", nil, func(t *testing.T, dir, path string) {
+			do(t, os.RemoveAll(dir))
+			<-time.After(600 * time.Millisecond) // the watcher has seen that it is gone
+			do(t, os.Mkdir(dir, 0o700))
+			write(t, path, "new")
+		}, true},
 		{"touched", nil, func(t *testing.T, _, path string) { do(t, os.Chtimes(path, time.Now(), time.Now())) }, false},
 		{"written with what it held", nil, func(t *testing.T, _, path string) { write(t, path, "old") }, false},
 		{"another file written", nil, func(t *testing.T, _, path string) { write(t, path+"x", "new") }, false},
@@ -205,6 +211,36 @@ func TestWatcher(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWatcherOfALinkedFolder swaps a symbolic link to the folder in which the file is.
+func TestWatcherOfALinkedFolder(t *testing.T) {
+	dir := t.TempDir()
+	for _, version := range []string{"v1", "v2"} {
+		if err := os.Mkdir(filepath.Join(dir, version), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, version, "links.yaml"), []byte(version), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Symlink("v1", dir+"/current"), os.Symlink("v2", dir+"/next")); err != nil {
+		t.Fatal(err)
+	}
+	changed := make(chan struct{}, 10)
+	w, err := reload.NewWatcher(filepath.Join(dir, "current", "links.yaml"), func() { changed <- struct{}{} }, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, w)
+	if err := os.Rename(dir+"/next", dir+"/current"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-changed:
+	case <-time.After(patience):
+		t.Error("the change was not seen")
 	}
 }
 

@@ -14,6 +14,9 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
+// returnTime is how often a file that is not there is looked for.
+const returnTime = time.Second
+
 // settleTime is how long a file has to be left alone before it is read: editors write in several steps.
 const settleTime = 200 * time.Millisecond
 
@@ -63,7 +66,9 @@ func (w *Watcher) Run() error {
 			settled = time.After(settleTime)
 		case <-settled:
 			settled = nil
-			w.look()
+			if !w.look() {
+				settled = time.After(returnTime)
+			}
 		}
 	}
 }
@@ -71,23 +76,25 @@ func (w *Watcher) Run() error {
 // Stop makes Run end. It does not wait, and may be called more than once.
 func (w *Watcher) Stop() { w.stop() }
 
-// look asks for a reload if the content is another one. A file that is not there for the moment is waited for.
-func (w *Watcher) look() {
-	if err := w.follow(); err != nil {
-		w.log.Warn("the config's folder cannot be watched", "file", w.path, "error", err)
-	}
+// look asks for a reload if the content is another one. It returns false if the file is not there, or its folder cannot
+// be watched: then it has to be called again, because nothing else may tell when that changes.
+func (w *Watcher) look() bool {
+	followed := w.follow()
 	content, err := w.content()
-	if err != nil || content == w.seen {
-		return
+	if err == nil && content != w.seen {
+		w.seen = content
+		w.log.Info("the config has changed", "file", w.path)
+		w.changed()
 	}
-	w.seen = content
-	w.log.Info("the config has changed", "file", w.path)
-	w.changed()
+	return followed == nil && err == nil
 }
 
-// follow watches the folder of the path and, if it is a symbolic link, that of the file behind it.
+// follow watches the folder of the path and, if one of them is a symbolic link, what is behind it and where it is.
 func (w *Watcher) follow() error {
 	folders := []string{filepath.Dir(w.path)}
+	if info, err := os.Lstat(folders[0]); err == nil && info.Mode()&os.ModeSymlink != 0 {
+		folders = append(folders, filepath.Dir(folders[0])) // where the link to the folder can be swapped
+	}
 	if target, err := filepath.EvalSymlinks(w.path); err == nil {
 		folders = append(folders, filepath.Dir(target))
 	}
