@@ -28,7 +28,7 @@ const lookInterval = time.Second
 type Supervisor struct {
 	parts parts
 	stop  context.CancelFunc
-	ctx   context.Context //nolint:containedctx // its end is this object's state, not a request's
+	ctx   context.Context // its end is this object's state, not a request's
 
 	applying sync.Mutex    // held while links are started, changed or ended; taken before mu
 	started  chan struct{} // closed once the links run
