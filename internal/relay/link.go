@@ -220,6 +220,21 @@ func (k *Link) Expire(side Side, id uint64) {
 	})
 }
 
+// Untaken is how much the peers have still to take out of their sockets, as SIOCOUTQ of unix(7) counts it, with the
+// kernel's overhead. It falls when they read, also while nothing more can be sent to them yet.
+func (k *Link) Untaken() (sum int) {
+	k.loop.call(k, func() {
+		for _, e := range k.ends {
+			if e.peer != nil {
+				if n, err := unix.IoctlGetInt(e.peer.FD, unix.SIOCOUTQ); err == nil {
+					sum += n
+				}
+			}
+		}
+	})
+	return sum
+}
+
 // Drain stops listening, delivers what the peers have sent up to now, and then closes the link, which reports Over.
 // A receiver that does not read holds it up until Close.
 func (k *Link) Drain() {

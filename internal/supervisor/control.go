@@ -31,9 +31,10 @@ type opener struct {
 
 // closing is a peer that gets what was sent to it, and is closed then; or when it has taken none of it for a while.
 type closing struct {
-	id    uint64
-	sent  uint64 // to the end, when it was looked at last
-	timer *time.Timer
+	id      uint64
+	sent    uint64 // to the end, when it was looked at last
+	untaken int    // of that, likewise
+	timer   *time.Timer
 }
 
 func (o *opener) unclose() {

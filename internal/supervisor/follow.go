@@ -78,15 +78,15 @@ func (c *control) left(event relay.Event) {
 	other := event.Side.Other()
 	if partner := c.snapshot().Ends[other].Peer; partner != nil && c.config.OnDisconnect == config.OnDisconnectClose {
 		c.ends[other].unclose()
-		c.ends[other].closing = &closing{id: partner.id, sent: c.counters[other].Sent.Load(), timer: time.NewTimer(drainTime)}
+		c.ends[other].closing = &closing{id: partner.id, sent: c.counters[other].Sent.Load(), untaken: c.wire.Untaken(), timer: time.NewTimer(drainTime)}
 	}
 }
 
 // expire closes a peer that is to be closed, unless it still takes what was sent to it.
 func (c *control) expire(side relay.Side) {
 	going := c.ends[side].closing
-	if sent := c.counters[side].Sent.Load(); sent > going.sent {
-		going.sent = sent
+	if sent, untaken := c.counters[side].Sent.Load(), c.wire.Untaken(); sent > going.sent || untaken < going.untaken {
+		going.sent, going.untaken = sent, untaken
 		going.timer.Reset(drainTime)
 		return
 	}

@@ -247,7 +247,7 @@ func (l *link) runWire(wire *relay.Link, over <-chan error, quit <-chan error) e
 		if errors.Is(why, errNoWire) && l.handed == nil {
 			commands = l.commands
 		}
-		sent := l.sent()
+		sent, untaken := l.sent(), wire.Untaken()
 		select {
 		case err := <-over:
 			return err
@@ -257,7 +257,7 @@ func (l *link) runWire(wire *relay.Link, over <-chan error, quit <-chan error) e
 			continue
 		case <-time.After(drainTime):
 		}
-		if commands != nil && l.sent() > sent && !l.quitting() {
+		if commands != nil && (l.sent() > sent || wire.Untaken() < untaken) && !l.quitting() {
 			continue
 		}
 		l.log.Load().Warn("a peer does not take what was sent to it in time; closing without", "waited", drainTime)
