@@ -30,8 +30,8 @@ test: ## run the tests, with the race detector
 soak: ## let 50 links live through everything at random, for SOAKTIME (default 2m)
 	go test $(RACE) -count=1 -timeout 30m -v ./test/soak -soak.time=$(or $(SOAKTIME),2m)
 
-.PHONY: bench
-bench: ## run the benchmarks
+.PHONY: microbench
+microbench: ## run the benchmarks of the packages
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: fuzz

@@ -69,14 +69,25 @@ func (s *safeBuffer) String() string { s.mu.Lock(); defer s.mu.Unlock(); return 
 // start runs a hub on one link, whose API and ends are sockets in a folder of its own, and waits until it is ready.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	dir := testenv.Dir(t)
-	file := filepath.Join(dir, "links.yaml")
-	text := "api: {listen: unix:api}\nlog: {format: json}\nlinks:\n  - {name: dbg, a: a, b: b}\n"
+	file := writeConfig(t, "api: {listen: unix:api}\nlog: {format: json}\nlinks:\n  - {name: dbg, a: a, b: b}\n")
+	return startCommand(t, filepath.Dir(file), append([]string{binary, "-c", file}, args...)...)
+}
+
+// writeConfig writes a config into a folder of its own.
+func writeConfig(t *testing.T, text string) (file string) {
+	t.Helper()
+	file = filepath.Join(testenv.Dir(t), "links.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return file
+}
+
+// startCommand starts a hub whose API's socket is in a folder, and waits until it is ready.
+func startCommand(t *testing.T, dir string, line ...string) *process {
+	t.Helper()
 	p := &process{t: t, dir: dir, log: &safeBuffer{}, ended: make(chan error, 1)}
-	p.cmd = exec.Command(binary, append([]string{"-c", file}, args...)...)
+	p.cmd = exec.Command(line[0], line[1:]...)
 	p.cmd.Stderr = p.log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -44,6 +44,7 @@ type endView struct {
 	ReceivedBytes  uint64     `json:"received_bytes"`
 	SentBytes      uint64     `json:"sent_bytes"`
 	DiscardedBytes uint64     `json:"discarded_bytes"`
+	Path           string     `json:"path"`
 }
 
 type peerView struct {
@@ -121,6 +122,10 @@ func viewEnd(e supervisor.End) endView {
 		ReceivedBytes:  e.Received,
 		SentBytes:      e.Sent,
 		DiscardedBytes: e.Discarded,
+		Path:           "splice",
+	}
+	if e.Copied {
+		view.Path = "copy"
 	}
 	for i, peer := range e.Queued {
 		view.Queued[i] = viewPeer(peer)

@@ -34,7 +34,8 @@ func Identify(pid int) Identity {
 // identity tells what a command line says.
 func identity(args []string) Identity {
 	returns := slices.ContainsFunc(args, func(arg string) bool { return strings.Contains(arg, ",reconnect") })
-	return Identity{Command: baseName(args[0]), VM: vmName(args), Returns: returns}
+	// Cloned, so that they do not keep the whole command line, which is long for a device model.
+	return Identity{Command: strings.Clone(baseName(args[0])), VM: strings.Clone(vmName(args)), Returns: returns}
 }
 
 // baseName takes the folder off a program's path; a title, such as "sshd: root@pts/0", has none.

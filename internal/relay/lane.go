@@ -3,67 +3,74 @@ package relay
 import (
 	"errors"
 	"math"
-	"os"
 
 	"golang.org/x/sys/unix"
 )
 
 const (
-	// chunk is what one splice may move: the capacity of a pipe as the kernel makes it.
-	chunk = 64 << 10
-	// rounds bounds how often a lane is filled and emptied before other descriptors have their turn.
-	rounds = 16
+	// fairShare is how many bytes a lane moves before other descriptors have their turn.
+	fairShare = 1 << 20
+	// plenty is how many bytes at a time show that there may be more of them.
+	plenty = 32 << 10
 	// noQuota lets a lane read as long as its peer sends.
 	noQuota = math.MaxInt
 )
 
 // lane carries bytes in one direction: from the peers of one end, through a pipe, to the peer of the other end.
 // What is on its way between two peers never leaves the kernel: each byte is in a socket or in the pipe, so none is in
-// this program's hands alone. Only what is buffered for a peer that is not there yet is.
+// this program's hands alone. Only what is buffered for a peer that is not there yet is, and what has to be copied.
 type lane struct {
+	link     *Link
 	from, to *end
-	r, w     int     // the pipe, non-blocking
-	held     int     // bytes in the pipe
-	full     bool    // the pipe takes no more, and there is nobody to empty it
+	pool     *pool
+	scratch  []byte // the loop's
+	pipe     *pipe  // of the pool; nil while the lane holds no bytes
+	full     bool   // the pipe takes no more, and there is nobody to empty it
+	hungry   bool   // it waits for a pipe
+	gather   gather
 	left     []*peer // peers that have gone, with bytes that are still unread, oldest first
 	quota    int     // how many more bytes may be read from the peer that is there
 	absent   Absent
-	buffer   ring   // what was sent while absent was Buffer and nobody was there; older than what is unread
-	scratch  []byte // the loop's
+	buffer   ring // what was sent while absent was Buffer and nobody was there; older than what is unread
 }
 
-func newLane(from, to *end, scratch []byte) (*lane, error) {
-	var pipe [2]int
-	if err := unix.Pipe2(pipe[:], unix.O_NONBLOCK|unix.O_CLOEXEC); err != nil {
-		return nil, os.NewSyscallError("pipe2", err)
-	}
-	return &lane{from: from, to: to, r: pipe[0], w: pipe[1], quota: noQuota, scratch: scratch}, nil
+func newLane(link *Link, from, to *end) *lane {
+	return &lane{link: link, from: from, to: to, pool: &link.loop.pool, scratch: link.loop.scratch, quota: noQuota}
 }
 
-// pump moves what can be moved without waiting, up to a fair share; what is left of peers that have gone is always
+// pump moves what can be moved without waiting, up to a fair share, and returns how many bytes it has read; what is left of peers that have gone is always
 // moved as far as there is room for it, because nothing would report it again. It returns errReceiver if the
 // receiver turns out to be gone; everything else that can end a peer is reported by epoll as well.
-func (l *lane) pump() error {
-	for round := 0; round < rounds || len(l.left) > 0; round++ {
+func (l *lane) pump() (moved int, err error) {
+	for moved < fairShare || len(l.left) > 0 {
 		if err := l.empty(); err != nil || l.stalled() {
-			return err
+			return moved, err
 		}
 		n := l.fill()
 		if n == 0 {
-			return nil
+			return moved, nil
 		}
-		if n < chunk/2 && len(l.left) == 0 {
+		moved += n
+		if n < plenty && !l.gather.rested && len(l.left) == 0 {
 			break // most likely all there was, and if not, epoll says so
 		}
 	}
-	return l.empty()
+	return moved, l.empty()
 }
 
 // errReceiver says that the receiver's socket takes no more bytes, ever.
 var errReceiver = errors.New("the receiver is gone")
 
+// held is how many bytes are in the lane's pipe.
+func (l *lane) held() int {
+	if l.pipe == nil {
+		return 0
+	}
+	return l.pipe.held
+}
+
 // stalled tells whether there is a receiver, and it has to take what the pipe holds before more is read.
-func (l *lane) stalled() bool { return l.to.peer != nil && l.held > 0 }
+func (l *lane) stalled() bool { return l.to.peer != nil && l.pipe != nil }
 
 // pending tells whether there is something for the receiver that comes before what is read next.
 func (l *lane) pending() bool { return l.stalled() || l.to.peer != nil && l.buffer.len > 0 }
@@ -71,13 +78,12 @@ func (l *lane) pending() bool { return l.stalled() || l.to.peer != nil && l.buff
 // empty moves the pipe's bytes to the receiver, if there is one, until the pipe is empty or the receiver is full.
 func (l *lane) empty() error {
 	for l.stalled() {
-		n, err := unix.Splice(l.r, nil, l.to.peer.FD, nil, l.held, unix.SPLICE_F_NONBLOCK|unix.SPLICE_F_MOVE)
+		n, err := l.pipe.moveTo(l.to.peer, l.scratch)
+		l.to.count.Sent.Add(uint64(n))
+		l.full = false
+		l.returnPipe()
 		switch {
-		case err == nil:
-			l.held -= int(n)
-			l.full = false
-			l.to.count.Sent.Add(uint64(n))
-		case errors.Is(err, unix.EINTR):
+		case err == nil, errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EAGAIN):
 			return nil
 		default:
@@ -98,9 +104,8 @@ func (l *lane) fill() int {
 		if source == nil || limit == 0 {
 			return 0
 		}
-		n, err := l.take(source.FD, min(limit, chunk))
+		n, err := l.take(source, limit)
 		switch {
-		case errors.Is(err, unix.EINTR):
 		case n > 0:
 			l.from.count.Received.Add(uint64(n))
 			if source == l.from.peer && l.quota != noQuota {
@@ -119,7 +124,7 @@ func (l *lane) fill() int {
 	}
 }
 
-// source is the socket to read next, and how much of it; nil if there is none.
+// source is the peer to read next, and how much of it; nil if there is none.
 func (l *lane) source() (*peer, int) {
 	if len(l.left) > 0 {
 		return l.left[0], noQuota
@@ -130,95 +135,56 @@ func (l *lane) source() (*peer, int) {
 	return nil, 0
 }
 
-// take reads up to limit bytes from fd: into the pipe if there is a receiver, else to where the rules want them.
-func (l *lane) take(fd, limit int) (int, error) {
+// take reads up to limit bytes from a peer: into the pipe if there is a receiver, else to where the rules want them.
+func (l *lane) take(from *peer, limit int) (int, error) {
 	switch {
 	case l.to.peer != nil:
-		return l.splice(fd, limit)
+		return l.takeIn(from, limit)
 	case l.absent == Hold && l.buffer.len > 0:
 		l.full = true // what is in the buffer comes first; it was filled before the rules changed
 		return 0, unix.EAGAIN
 	case l.absent == Hold:
-		n, err := l.splice(fd, limit)
-		if errors.Is(err, unix.EAGAIN) && l.held > 0 && waiting(fd) > 0 {
+		n, err := l.takeIn(from, limit)
+		if errors.Is(err, unix.EAGAIN) && l.held() > 0 && waiting(from.FD) > 0 {
 			l.full = true
 		}
 		return n, err
-	case l.absent == Buffer:
-		n, err := unix.Read(fd, l.scratch[:min(limit, len(l.scratch))])
-		if n > 0 {
-			l.keep(l.scratch[:n])
-		}
-		return n, err
 	default:
-		n, err := unix.Read(fd, l.scratch[:min(limit, len(l.scratch))])
-		l.discarded(n)
+		n, err := read(from.FD, l.scratch[:min(limit, len(l.scratch))])
+		if l.absent == Buffer {
+			l.keep(l.scratch[:n])
+		} else {
+			l.discarded(n)
+		}
 		return n, err
 	}
 }
 
-func (l *lane) splice(fd, limit int) (int, error) {
-	n, err := unix.Splice(fd, nil, l.w, nil, limit, unix.SPLICE_F_NONBLOCK|unix.SPLICE_F_MOVE)
-	if n > 0 {
-		l.held += int(n)
+// takeIn moves bytes from a peer into the pipe.
+func (l *lane) takeIn(from *peer, limit int) (int, error) {
+	if !l.hasPipe() {
+		return 0, unix.EAGAIN
 	}
-	return int(n), err
+	defer l.returnPipe()
+	return l.pipe.moveFrom(from, limit, l.scratch)
 }
 
-// keep puts data into the buffer, which drops what it has no room for.
-func (l *lane) keep(data []byte) {
-	l.discarded(l.buffer.add(data))
-}
-
-// replay moves bytes from the buffer into the pipe, which is empty, and returns how many.
-func (l *lane) replay() int {
-	data := l.buffer.oldest()
-	n, err := unix.Write(l.w, data[:min(len(data), chunk)])
-	if err != nil && !errors.Is(err, unix.EINTR) {
-		panic(os.NewSyscallError("write to an empty pipe", err))
+// hasPipe gives the lane a pipe, unless it has one. Without one to be had, the lane waits for it and hasPipe returns false.
+func (l *lane) hasPipe() bool {
+	if l.pipe == nil {
+		l.pipe = l.pool.borrow()
 	}
-	n = max(n, 0)
-	l.held += n
-	l.buffer.remove(n)
-	return n
-}
-
-// takeBack moves the pipe's bytes, which a receiver has not taken, to the front of the buffer.
-func (l *lane) takeBack() {
-	newer := append([]byte(nil), l.buffer.oldest()...)
-	l.buffer.remove(len(newer))
-	newer = append(newer, l.buffer.oldest()...)
-	l.buffer.remove(l.buffer.len)
-	for l.held > 0 {
-		n, err := unix.Read(l.r, l.scratch)
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			panic(os.NewSyscallError("read of a pipe that holds bytes", err))
-		}
-		l.held -= max(n, 0)
-		l.keep(l.scratch[:max(n, 0)])
+	if l.pipe == nil {
+		l.pool.wait(l)
 	}
-	l.keep(newer)
+	return l.pipe != nil
 }
 
-// drop drops the n oldest bytes of the pipe.
-func (l *lane) drop(n int) {
-	var page [4096]byte
-	for n > 0 {
-		got, err := unix.Read(l.r, page[:min(n, len(page))])
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			panic(os.NewSyscallError("read of a pipe that holds bytes", err))
-		}
-		got = max(got, 0)
-		n -= got
-		l.held -= got
-		l.discarded(got)
-	}
-	l.full = false
-}
-
-func (l *lane) discarded(n int) {
-	if n > 0 {
-		l.from.count.Discarded.Add(uint64(n))
+// returnPipe gives the pipe back if it is empty.
+func (l *lane) returnPipe() {
+	if l.pipe != nil && l.pipe.held == 0 {
+		l.pool.giveBack(l.pipe)
+		l.pipe = nil
 	}
 }
 
@@ -231,38 +197,13 @@ func waiting(fd int) int {
 	return n
 }
 
-// strand deals with what was said to a receiver that has gone: what the pipe holds and, if the receiver had not kept
-// up or has a successor already, what waits behind it. Under Discard the next receiver must not get any of it. The
-// caller has taken the receiver off the end.
-func (l *lane) strand(succeeded bool) {
-	behind := succeeded || l.held > 0
-	switch l.absent {
-	case Hold:
-		return
-	case Buffer:
-		l.takeBack()
-	case Discard:
-		l.discarded(l.buffer.len)
-		l.buffer.remove(l.buffer.len)
-		l.drop(l.held)
-	}
-	for len(l.left) > 0 && l.fill() > 0 {
-	}
-	if p := l.from.peer; p != nil && behind && l.absent == Discard {
-		for stale := waiting(p.FD); stale > 0; {
-			n := l.fill()
-			if n == 0 {
-				return
-			}
-			stale -= n
-		}
-	}
-}
+// rests tells whether what the sender has sent is left to gather.
+func (l *lane) rests() bool { return l.from.peer != nil && l.from.peer.watch.rests }
 
 // wantsInput tells whether a byte from the peer that is there could go anywhere.
 func (l *lane) wantsInput() bool {
 	source, limit := l.source()
-	return !l.pending() && !l.full && len(l.left) == 0 && source != nil && limit > 0
+	return !l.pending() && !l.full && !l.hungry && len(l.left) == 0 && source != nil && limit > 0
 }
 
 // finish lets the lane read only what has been sent up to now.
@@ -275,23 +216,12 @@ func (l *lane) finish() {
 
 // delivered tells whether the receiver, if there is one, has got everything that the lane may read.
 func (l *lane) delivered() bool {
-	return l.to.peer == nil || !l.pending() && len(l.left) == 0 && !l.wantsInput()
+	return l.to.peer == nil || !l.hungry && !l.pending() && len(l.left) == 0 && !l.wantsInput()
 }
 
-// setAbsent changes what happens to bytes for nobody, and the size of the buffer for them.
-func (l *lane) setAbsent(absent Absent, size int) {
-	if old := l.buffer; old.limit != size {
-		l.buffer = ring{limit: size}
-		for old.len > 0 {
-			oldest := old.oldest()
-			l.keep(oldest)
-			old.remove(len(oldest))
-		}
-	}
-	l.absent, l.full = absent, false
-	if l.to.peer == nil {
-		l.strand(false)
-	}
+// copies tells whether the bytes of the peers that are there go through user space.
+func (l *lane) copies() bool {
+	return l.from.peer != nil && l.from.peer.copied || l.to.peer != nil && l.to.peer.copied
 }
 
 func (l *lane) close() {
@@ -299,8 +229,10 @@ func (l *lane) close() {
 		unix.Close(p.FD) // it is gone, and so is the link
 	}
 	l.left = nil
-	l.discarded(l.held + l.buffer.len)
-	l.held, l.buffer = 0, ring{}
-	unix.Close(l.r) // a pipe
-	unix.Close(l.w) // a pipe
+	l.discarded(l.held() + l.buffer.len)
+	l.buffer = ring{}
+	if l.pipe != nil {
+		l.pool.giveBack(l.pipe)
+		l.pipe = nil
+	}
 }

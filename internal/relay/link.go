@@ -28,6 +28,7 @@ func (s Side) Other() Side { return 1 - s }
 type Counters struct {
 	Connections, Rejected     atomic.Uint64
 	Received, Sent, Discarded atomic.Uint64 // bytes: from its peers; to them; from them and dropped
+	Copied                    atomic.Bool   // what comes from the peer that is there goes through user space
 }
 
 // Listener is where the peers of an end come from. Accept never blocks; without a peer it returns endpoint.ErrNoPeer.
@@ -101,21 +102,16 @@ type end struct {
 }
 
 // NewLink makes a link without listeners. Events are reported on the loop's goroutine, so report must not block.
-func NewLink(loop *Loop, rules Rules, counters *[2]Counters, report func(Event)) (*Link, error) {
+func NewLink(loop *Loop, rules Rules, counters *[2]Counters, report func(Event)) *Link {
 	k := &Link{loop: loop, report: report, rules: rules}
 	for side := range k.ends {
 		k.ends[side] = &end{side: Side(side), count: &counters[side]}
 	}
 	for side := range k.lanes {
-		lane, err := newLane(k.ends[side], k.ends[1-side], loop.scratch)
-		if err != nil {
-			k.closeLanes()
-			return nil, err
-		}
-		lane.setAbsent(rules.Absent, rules.BufferSize)
-		k.lanes[side] = lane
+		k.lanes[side] = newLane(k, k.ends[side], k.ends[1-side])
+		k.lanes[side].setAbsent(rules.Absent, rules.BufferSize)
 	}
-	return k, nil
+	return k
 }
 
 // Listen gives an end its listener, in the place of one that it may have. The link owns it from now on, also when it
@@ -291,6 +287,9 @@ func (k *Link) settle() {
 		if e.listener != nil {
 			k.loop.interest(e.accept, when(k.admits(e), unix.EPOLLIN))
 		}
+		if copied := k.lanes[side].copies(); e.count.Copied.Load() != copied {
+			e.count.Copied.Store(copied)
+		}
 		if e.peer != nil {
 			readable, writable := k.lanes[side].wantsInput(), k.lanes[1-side].pending()
 			k.loop.interest(e.peer.watch, when(readable, unix.EPOLLIN)|when(writable, unix.EPOLLOUT))
@@ -368,8 +367,6 @@ func (k *Link) hangUp(p *peer) {
 
 func (k *Link) closeLanes() {
 	for _, lane := range k.lanes {
-		if lane != nil {
-			lane.close()
-		}
+		lane.close()
 	}
 }

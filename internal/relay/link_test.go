@@ -24,24 +24,32 @@ import (
 // patience is how long a test waits for what should happen at once, on a machine that may be busy.
 const patience = 20 * time.Second
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(noSplice) != "" {
+		if err := forbidSplice(); err != nil {
+			panic(err)
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // bench is a link on a loop of its own, with both ends listening.
 type bench struct {
-	t        *testing.T
+	t        testing.TB
 	loop     *relay.Loop
 	link     *relay.Link
 	events   chan relay.Event
 	counters [2]relay.Counters
 	paths    [2]string
+	conns    [2]*net.UnixConn // the newest of each end
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t testing.TB) *bench {
 	t.Helper()
 	return newBenchWith(t, relay.Rules{})
 }
 
-func newBenchWith(t *testing.T, rules relay.Rules) *bench {
+func newBenchWith(t testing.TB, rules relay.Rules) *bench {
 	t.Helper()
 	testenv.NoDescriptorsLeft(t)
 	loop, err := relay.NewLoop()
@@ -50,21 +58,22 @@ func newBenchWith(t *testing.T, rules relay.Rules) *bench {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- loop.Run() }()
-	b := &bench{t: t, loop: loop, events: make(chan relay.Event, 1024)}
 	t.Cleanup(func() {
-		if b.link != nil {
-			b.link.Close()
-		}
 		loop.Stop()
 		if err := <-ended; err != nil {
 			t.Errorf("the loop ended with %v", err)
 		}
 	})
-	b.link, err = relay.NewLink(loop, rules, &b.counters, func(e relay.Event) { b.events <- e })
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := testenv.Dir(t)
+	return (&bench{t: t, loop: loop}).another(rules)
+}
+
+// another makes another link on the same loop.
+func (b *bench) another(rules relay.Rules) *bench {
+	b.t.Helper()
+	b = &bench{t: b.t, loop: b.loop, events: make(chan relay.Event, 1024)}
+	b.link = relay.NewLink(b.loop, rules, &b.counters, func(e relay.Event) { b.events <- e })
+	b.t.Cleanup(b.link.Close)
+	dir := testenv.Dir(b.t)
 	for _, side := range []relay.Side{relay.A, relay.B} {
 		b.paths[side] = filepath.Join(dir, side.String())
 		b.listen(side)
@@ -103,7 +112,8 @@ func (b *bench) dial(side relay.Side) *net.UnixConn {
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		b.t.Fatal(err)
 	}
-	return conn.(*net.UnixConn)
+	b.conns[side] = conn.(*net.UnixConn)
+	return b.conns[side]
 }
 
 // connect connects to an end and waits until the link says so.
@@ -153,6 +163,24 @@ func (b *bench) eventually(what string, condition func() bool) {
 		case <-tick.C:
 		case <-deadline:
 			b.t.Fatalf("waited in vain until %s", what)
+		}
+	}
+}
+
+// stays watches a condition for a moment in which it shall not change.
+func (b *bench) stays(what string, condition func() bool) {
+	b.t.Helper()
+	over := time.After(200 * time.Millisecond)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		if !condition() {
+			b.t.Fatalf("it does not hold that %s", what)
+		}
+		select {
+		case <-tick.C:
+		case <-over:
+			return
 		}
 	}
 }

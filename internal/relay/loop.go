@@ -7,6 +7,8 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,10 +22,13 @@ import (
 type Loop struct {
 	epfd    int
 	wakefd  int            // an eventfd that interrupts epoll_wait when something was posted
-	scratch []byte         // for bytes that are read only to be dropped
+	scratch []byte         // a chunk, for bytes that go through user space
+	pool    pool           // of pipes; touched by handlers only
 	watches map[int]*watch // by descriptor; touched by handlers only
 	serial  int32          // tells a watch from an earlier one of the same descriptor number
 	batch   uint64         // how often events have come
+	resting []*watch       // that are left alone until the rest is over
+	rested  time.Time      // when it is
 
 	mu     sync.Mutex
 	posted []task
@@ -40,6 +45,7 @@ type watch struct {
 	handle func(events uint32)
 	last   uint64 // the batch in which it had an event last
 	early  bool   // its place in this batch may be too early
+	rests  bool   // it is left alone for a moment; its events wait
 }
 
 // task is what another goroutine wants done on the loop, on behalf of owner.
@@ -67,7 +73,7 @@ func NewLoop() (*Loop, error) {
 		unix.Close(epfd) // nothing is registered with it
 		return nil, os.NewSyscallError("eventfd", err)
 	}
-	l := &Loop{epfd: epfd, wakefd: wakefd, scratch: make([]byte, 64<<10), watches: map[int]*watch{}, done: make(chan struct{})}
+	l := &Loop{epfd: epfd, wakefd: wakefd, scratch: make([]byte, chunk), watches: map[int]*watch{}, done: make(chan struct{})}
 	if _, err := l.watch(wakefd, unix.EPOLLIN, nil, func(uint32) { l.drainWake() }); err != nil {
 		l.closeDescriptors()
 		return nil, err
@@ -80,12 +86,12 @@ func (l *Loop) Run() error {
 	defer l.end()
 	events := make([]unix.EpollEvent, 128)
 	for {
-		n, err := unix.EpollWait(l.epfd, events, -1)
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return os.NewSyscallError("epoll_wait", err)
+		n, err := l.wait(events)
+		if err != nil {
+			return err
 		}
 		l.batch++
-		for _, event := range events[:max(n, 0)] {
+		for _, event := range events[:n] {
 			// A handler of this batch may have closed the descriptor and opened another of the same number.
 			if w := l.watches[int(event.Fd)]; w != nil && w.serial == event.Pad {
 				// What was ready before is looked at again first, ahead of what has become ready since.
@@ -94,6 +100,7 @@ func (l *Loop) Run() error {
 				guard(w.owner, func() { w.handle(event.Events) })
 			}
 		}
+		l.pool.feed()
 		if ended := l.runPosted(); ended {
 			return nil
 		}
@@ -185,12 +192,75 @@ func (w *watch) event() *unix.EpollEvent {
 	return &unix.EpollEvent{Events: w.events, Fd: int32(w.fd), Pad: w.serial}
 }
 
+// wait waits for events, and lets the watches that rest go on when their time is over.
+func (l *Loop) wait(events []unix.EpollEvent) (n int, err error) {
+	switch {
+	case len(l.resting) > 0:
+		n, err = epollWaitFor(l.epfd, events, time.Until(l.rested))
+		if !time.Now().Before(l.rested) {
+			l.wakeUp()
+		}
+	case len(l.pool.hungry) > 0:
+		n, err = epollWaitFor(l.epfd, events, hungryTime)
+	default:
+		n, err = unix.EpollWait(l.epfd, events, -1)
+	}
+	if err != nil && !errors.Is(err, unix.EINTR) {
+		return 0, os.NewSyscallError("epoll_wait", err)
+	}
+	return max(n, 0), nil
+}
+
+// epollWaitFor is epoll_pwait2(2): epoll_wait with a timeout that may be shorter than a millisecond. Before Linux 5.11 such a
+// timeout is none.
+func epollWaitFor(epfd int, events []unix.EpollEvent, timeout time.Duration) (int, error) {
+	spec := unix.NsecToTimespec(max(int64(timeout), 0))
+	n, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), uintptr(unsafe.Pointer(&spec)), 0, 0)
+	switch errno {
+	case 0:
+		return int(n), nil
+	case unix.ENOSYS:
+		return unix.EpollWait(epfd, events, int(timeout.Milliseconds()))
+	default:
+		return 0, errno
+	}
+}
+
+// rest has a watch left alone for a moment, except for EPOLLHUP and EPOLLERR.
+func (l *Loop) rest(w *watch) {
+	if w.rests || l.watches[w.fd] != w {
+		return
+	}
+	if len(l.resting) == 0 {
+		l.rested = time.Now().Add(restTime)
+	}
+	events := w.events
+	l.interest(w, 0)
+	w.events, w.rests = events, true
+	l.resting = append(l.resting, w)
+}
+
+// wakeUp ends the rest of all watches.
+func (l *Loop) wakeUp() {
+	for _, w := range l.resting {
+		w.rests = false
+		if events := w.events; l.watches[w.fd] == w && events != 0 {
+			w.events = 0
+			l.interest(w, events)
+		}
+	}
+	l.resting = l.resting[:0]
+}
+
 // interest changes what the watch waits for; EPOLLHUP and EPOLLERR are always reported.
 func (l *Loop) interest(w *watch, events uint32) {
 	if w.events == events {
 		return
 	}
 	w.events = events
+	if w.rests {
+		return
+	}
 	if err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_MOD, w.fd, w.event()); err != nil {
 		panic(os.NewSyscallError("epoll_ctl", err)) // only a bug can cause it: the descriptor is watched
 	}
@@ -209,6 +279,7 @@ func (l *Loop) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ended = true
+	l.pool.close()
 	l.closeDescriptors()
 	close(l.done)
 }

@@ -27,14 +27,25 @@ type peer struct {
 	id      uint64
 	watch   *watch
 	silent  bool // it has shut down its sending side, and may still be listening
+	copied  bool // its descriptor cannot be spliced
 	closing bool // it is closed once it has got what was sent to it; it is not read any more
 }
 
 // hungUp tells whether the peer has closed its socket.
-func (p *peer) hungUp() bool {
-	poll := []unix.PollFd{{Fd: int32(p.FD)}}
-	n, err := unix.Poll(poll, 0)
-	return err == nil && n > 0 && poll[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
+func (p *peer) hungUp() bool { return poll(p.FD, 0) != 0 }
+
+// somebodyWaits tells whether a peer has connected that is not taken in yet.
+func (e *end) somebodyWaits() bool {
+	return e.listener != nil && poll(e.listener.FD(), unix.POLLIN) != 0
+}
+
+// poll tells which of some events a descriptor is ready for; POLLHUP and POLLERR are always among them.
+func poll(fd int, events int16) int16 {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
+	if n, err := unix.Poll(fds, 0); err != nil || n == 0 {
+		return 0
+	}
+	return fds[0].Revents
 }
 
 // socketError takes the error that is pending on the socket.
@@ -173,7 +184,11 @@ func (k *Link) ready(e *end, p *peer, events uint32) {
 		if events&unix.EPOLLIN != 0 && e.peer == p {
 			k.greet(k.ends[e.side.Other()], p.watch.early)
 			if e.peer == p {
-				k.pump(k.lanes[e.side])
+				moved := k.pump(k.lanes[e.side])
+				k.lanes[e.side.Other()].gather.interrupt()
+				if k.lanes[e.side].gather.next(moved) && e.peer == p && k.ends[e.side.Other()].peer != nil {
+					k.loop.rest(p.watch)
+				}
 			}
 		}
 	}
@@ -188,10 +203,21 @@ func (k *Link) greet(receiver *end, early bool) {
 	}
 }
 
-func (k *Link) pump(lane *lane) {
-	if err := lane.pump(); errors.Is(err, errReceiver) {
+// resume goes on with a lane that had to wait for a pipe.
+func (k *Link) resume(lane *lane) {
+	if !k.over {
+		k.pump(lane)
+		k.settle()
+	}
+}
+
+// pump moves bytes over a lane, and sees the receiver off if it turns out to be gone. It returns how many were read.
+func (k *Link) pump(lane *lane) int {
+	moved, err := lane.pump()
+	if errors.Is(err, errReceiver) {
 		k.depart(lane.to, lane.to.peer.socketError())
 	}
+	return moved
 }
 
 // depart sees off a peer that has left by itself, with err if it was not a clean close. That may end the link.
@@ -212,9 +238,10 @@ func (k *Link) detach(e *end, why error) {
 	e.peer = nil
 	k.loop.unwatch(p.watch)
 	unix.Shutdown(p.FD, unix.SHUT_RDWR) // it may have done so itself
-	// A successor that is there already must not get what is in the sender's socket now: that was said to this peer.
+	// What is in the sender's socket now was said to this peer, or to nobody; unless a successor was there by then that has
+	// come by itself.
 	succeeded := len(e.queue) > 0 || errors.Is(why, ErrReplaced) || errors.Is(why, ErrReset)
-	k.lanes[e.side.Other()].strand(succeeded)
+	k.lanes[e.side.Other()].strand(succeeded || !e.somebodyWaits())
 	outgoing := k.lanes[e.side]
 	if waiting(p.FD) > 0 {
 		outgoing.left = append(outgoing.left, p)

@@ -2,11 +2,13 @@ package relay_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -503,4 +505,39 @@ func TestOutOfBandBytes(t *testing.T) {
 		t.Errorf("got %q, %v", got, err)
 	}
 	b.expectOver()
+}
+
+// TestNothingSaidToOneReachesTheNext streams small messages, which rest on their way, to peers that come and go.
+func TestNothingSaidToOneReachesTheNext(t *testing.T) {
+	b := newBench(t)
+	a := b.connect(relay.A)
+	var said atomic.Uint64 // how many messages have been sent
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			if _, err := a.Write(binary.BigEndian.AppendUint64(nil, said.Load()+1)); err != nil {
+				return
+			}
+			said.Add(1)
+		}
+	}()
+	last := uint64(0)
+	for i := range 300 {
+		peer := b.connect(relay.B)
+		message := make([]byte, 8)
+		if _, err := io.ReadFull(peer, message); err != nil {
+			t.Fatal(err)
+		}
+		if first := binary.BigEndian.Uint64(message); first <= last {
+			t.Fatalf("peer %d got message %d first; %d had been sent when the one before left", i, first, last)
+		}
+		if _, err := io.CopyN(io.Discard, peer, 2000); err != nil {
+			t.Fatal(err)
+		}
+		last = said.Load()
+		b.disconnect(relay.B, peer)
+	}
+	a.Close()
+	<-done
 }

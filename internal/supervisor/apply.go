@@ -12,7 +12,7 @@ import (
 
 // Apply makes the links what next says, and tells what that changed. New sockets are opened before anything that runs
 // is touched; one that cannot be opened is tried again later, as at the start. Links that did not change are left
-// alone. It waits for links that are gone to deliver what was sent, and returns ErrStopping once the hub stops.
+// alone. It keeps next, which may not be changed any more. It waits for links that are gone to deliver what was sent, and returns ErrStopping once the hub stops.
 func (s *Supervisor) Apply(next []config.Link) (config.Changes, error) {
 	select {
 	case <-s.started:
@@ -25,7 +25,7 @@ func (s *Supervisor) Apply(next []config.Link) (config.Changes, error) {
 	}
 	old := make([]config.Link, len(s.links))
 	for i, l := range s.links {
-		old[i] = s.configs[l]
+		old[i] = *s.configs[l]
 	}
 	changes := config.Diff(old, next)
 	byName := maps.Clone(s.names)
@@ -38,15 +38,16 @@ func (s *Supervisor) Apply(next []config.Link) (config.Changes, error) {
 	plan.release()
 
 	links := make([]*link, len(next))
-	for i, c := range next {
+	for i := range next {
+		c := &next[i]
 		l := byName[c.Name]
 		switch {
 		case l == nil:
 			l = newLink(c, s.parts, plan.ready[c.Name])
 			go l.run()
-		case !s.configs[l].Equal(c):
+		case !s.configs[l].Equal(*c):
 			cmd := newCommand(update)
-			cmd.next, cmd.ready = &c, plan.ready[c.Name]
+			cmd.next, cmd.ready = c, plan.ready[c.Name]
 			l.send(cmd)
 		}
 		links[i] = l

@@ -239,7 +239,7 @@ func TestApplyOfRandomConfigs(t *testing.T) {
 		h.leads(text)
 		for i, l := range h.links {
 			if !l.config.Equal(next[i]) {
-				t.Errorf("the link is %+v, want %+v", l.config, next[i])
+				t.Errorf("the link is %+v, want %+v", *l.config, next[i])
 			}
 			if info, err := os.Lstat(next[i].A.Listen.Path()); err != nil || uint32(info.Mode().Perm()) != next[i].A.Mode {
 				t.Errorf("the socket of %s is %v, %v; want mode %o", next[i].Name, info.Mode(), err, next[i].A.Mode)

@@ -40,10 +40,12 @@ func (c *command) finish() {
 	}
 }
 
-// Why the group of a link ends, beside relay.ErrLost and errors of the wire.
+// Why the control of a link ends, beside relay.ErrLost and errors of the wire.
 var (
 	errQuit    = errors.New("the hub stops, or the link is gone from its config")
 	errHanded  = errors.New("a command is for a link that does not run")
 	errGivenUp = errors.New("it failed too often")
-	errNoWire  = errors.New("the wire ends by itself") // and says why
+	errOver    = errors.New("the wire has ended")       // and said why
+	errNoLoop  = errors.New("the event loop has ended") // which every link needs
+	errNoWire  = errors.New("the wire ends by itself")  // and says why
 )

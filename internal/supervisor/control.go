@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"errors"
 	"time"
 
 	"serialhub/internal/config"
@@ -8,14 +9,15 @@ import (
 	"serialhub/internal/relay"
 )
 
-// control is the actor of a link that opens its ends, follows what happens on the wire, and carries out commands.
-// It runs on one goroutine.
+// control opens the ends of a link, follows what happens on the wire, carries out commands, and ends the wire. It is
+// the link's goroutine that runs it.
 type control struct {
 	*link
-	wire   *relay.Link
-	events *mailbox
-	over   chan struct{} // closed by the group when the wire has ended
-	ends   [2]opener
+	wire    *relay.Link
+	events  *mailbox
+	over    chan error // has room for one; told how the wire has ended
+	outcome error      // what over told
+	ends    [2]opener
 }
 
 // opener is what control knows about an end beyond its status.
@@ -52,8 +54,8 @@ func (o *opener) expired() <-chan time.Time {
 	return o.closing.timer.C
 }
 
-func newControl(l *link, wire *relay.Link, events *mailbox) *control {
-	c := &control{link: l, wire: wire, events: events, over: make(chan struct{})}
+func newControl(l *link) *control {
+	c := &control{link: l, events: newMailbox(), over: make(chan error, 1)}
 	for side := range c.ends {
 		c.ends[side] = opener{
 			again:   newRetry(l.config.Restart),
@@ -63,6 +65,61 @@ func newControl(l *link, wire *relay.Link, events *mailbox) *control {
 		}
 	}
 	return c
+}
+
+// connectWire makes the wire.
+func (c *control) connectWire() {
+	c.wire = c.parts.newWire(c.parts.loop, rules(c.config), &c.counters, func(event relay.Event) {
+		if event.Kind == relay.Over {
+			c.over <- event.Err
+			return
+		}
+		c.events.put(event)
+	})
+}
+
+// endWire ends the wire and tells how it has ended. What the peers have sent is delivered first: after a loss for as
+// long as they take some of it, else within drainTime.
+func (c *control) endWire(why error) error {
+	c.wire.Drain()
+	for {
+		var commands chan *command
+		if errors.Is(why, errNoWire) && c.handed == nil {
+			commands = c.commands // a command that comes now is heard when the wire has ended
+		}
+		sent, untaken := c.sent(), c.wire.Untaken()
+		select {
+		case err := <-c.over:
+			return err
+		case <-c.parts.loop.Done():
+			return errNoLoop
+		case c.handed = <-commands:
+			continue
+		case <-time.After(drainTime):
+		}
+		if commands != nil && (c.sent() > sent || c.wire.Untaken() < untaken) && !c.quitting() {
+			continue
+		}
+		c.log.Load().Warn("a peer does not take what was sent to it in time; closing without", "waited", drainTime)
+		c.wire.Close()
+	}
+}
+
+// close ends a link in which something is wrong.
+func (c *control) close() {
+	c.stopWatching()
+	if c.wire != nil {
+		c.wire.Close()
+	}
+}
+
+// stopWatching ends everything that would wake the control.
+func (c *control) stopWatching() {
+	for side := range c.ends {
+		c.ends[side].stopTimer()
+		c.ends[side].forget()
+		c.ends[side].unclose()
+	}
 }
 
 // patient are rules for something that is never given up.
@@ -86,15 +143,9 @@ func (o *opener) stopTimer() {
 	}
 }
 
-// run opens both ends and keeps them open. It returns why the link is to end, or nil when the wire has ended by itself.
+// run opens both ends and keeps them open. It returns why the link is to end, or errOver when the wire has ended.
 func (c *control) run(first *command) error {
-	defer func() {
-		for side := range c.ends {
-			c.ends[side].stopTimer()
-			c.ends[side].forget()
-			c.ends[side].unclose()
-		}
-	}()
+	defer c.stopWatching()
 	c.update(func(*Link) {}) // nothing is open yet
 	for _, side := range bothSides() {
 		if err := c.open(side); err != nil {
@@ -112,8 +163,8 @@ func (c *control) run(first *command) error {
 		select {
 		case <-c.quit:
 			return errQuit
-		case <-c.over:
-			return nil
+		case c.outcome = <-c.over:
+			return errOver
 		case <-c.events.ready:
 			err = c.follow()
 		case cmd := <-c.commands:

@@ -2,13 +2,11 @@ package supervisor
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/oklog/run"
 
 	"serialhub/internal/config"
 	"serialhub/internal/endpoint"
@@ -20,14 +18,15 @@ const drainTime = 3 * time.Second
 
 // link keeps one link alive. One goroutine runs it; the exported view of it is safe to read from any.
 type link struct {
-	config   config.Link                 // as of the last update; for the goroutine that runs the link
+	config   *config.Link                // as of the last update, and never changed; for the goroutine that runs the link
 	ready    [2]*endpoint.Listener       // sockets that are open already, and not used yet; likewise
 	log      atomic.Pointer[slog.Logger] // has the link's name, which an update may change
 	parts    parts
 	counters [2]relay.Counters
 	commands chan *command
+	again    *retry        // of the link as a whole
 	released [2]bool       // ends whose address another end is to have; they open nothing until the next update
-	handed   *command      // one that the control has taken, and the link is to hear when its group has ended
+	handed   *command      // one that the control has taken, and the link is to hear when the wire has ended
 	quit     chan struct{} // closed to end it
 	ended    chan struct{} // closed when run has returned
 
@@ -41,11 +40,11 @@ type parts struct {
 	stopping <-chan struct{} // closed when the hub stops
 	loop     *relay.Loop
 	keeper   *endpoint.Keeper
-	newWire  func(*relay.Loop, relay.Rules, *[2]relay.Counters, func(relay.Event)) (*relay.Link, error)
+	newWire  func(*relay.Loop, relay.Rules, *[2]relay.Counters, func(relay.Event)) *relay.Link
 	listen   func(endpoint.Socket) (*endpoint.Listener, error)
 }
 
-func newLink(c config.Link, p parts, ready [2]*endpoint.Listener) *link {
+func newLink(c *config.Link, p parts, ready [2]*endpoint.Listener) *link {
 	l := &link{
 		ready:    ready,
 		parts:    p,
@@ -59,11 +58,12 @@ func newLink(c config.Link, p parts, ready [2]*endpoint.Listener) *link {
 		l.status.Ends[side].setState(EndOpening, now)
 	}
 	l.become(c)
+	l.again = newRetry(c.Restart)
 	return l
 }
 
 // become takes over what the config says of the link, and changes nothing of what runs.
-func (l *link) become(c config.Link) {
+func (l *link) become(c *config.Link) {
 	l.config = c
 	l.released = [2]bool{}
 	l.log.Store(l.parts.log.With("link", c.Name))
@@ -79,61 +79,61 @@ func bothSides() []relay.Side { return []relay.Side{relay.A, relay.B} }
 
 func (l *link) end(side relay.Side) config.End { return l.config.Ends()[side] }
 
-// run keeps the link alive until the hub stops. It runs the link's group; when that ends, it depends on why whether it
-// is run again, at once or after a while, or waits for a command.
+// run keeps the link alive until the hub stops. It lets the link live, and why that has ended decides whether it lives
+// again, after a while or at once, or rests until a command.
 func (l *link) run() {
 	defer close(l.ended)
 	defer l.closeReady()
-	again := newRetry(l.config.Restart)
+	var first *command // what a life begins with
+	var wake <-chan time.Time
 	runs := !l.config.Disabled
 	if !runs {
 		l.settle(LinkStopped)
 	}
-	var first *command        // what the group begins with
-	var wake <-chan time.Time // when a link that failed is run again
-	hear := func(cmd *command) {
-		rests := false
-		if runs, rests = l.hear(cmd); runs {
-			again = newRetry(l.config.Restart)
-			first = cmd
+	for runs || l.rest(wake, &first) {
+		runs = false
+		l.again.succeeded()
+		err := l.live(first)
+		l.closeReady()
+		first.finish() // it may have ended before it came to it
+		var state LinkState
+		state, wake = l.judge(err)
+		l.settle(state)
+		if errors.Is(err, errQuit) {
+			l.handed.finish()
 			return
+		}
+	}
+}
+
+// rest waits until the link is to live: when wake fires, or because of a command, which is then the first of its life.
+// It returns false when the link is to end for good.
+func (l *link) rest(wake <-chan time.Time, first **command) bool {
+	*first = nil
+	for {
+		cmd := l.handed
+		l.handed = nil
+		if cmd == nil {
+			select {
+			case <-l.quit:
+				l.settle(LinkStopped)
+				return false
+			case <-wake:
+				return true
+			case cmd = <-l.commands:
+			}
+		}
+		runs, rests := l.hear(cmd)
+		if runs {
+			l.again = newRetry(l.config.Restart)
+			*first = cmd
+			return true
 		}
 		if rests {
 			l.settle(LinkStopped)
 			wake = nil
 		}
 		cmd.finish()
-	}
-	for {
-		if runs {
-			again.succeeded()
-			err := l.runGroup(first)
-			l.closeReady()
-			first.finish() // the group may have ended before it came to it
-			first = nil
-			var state LinkState
-			state, wake = l.judge(err, again)
-			l.settle(state)
-			runs = false
-			if errors.Is(err, errQuit) {
-				l.handed.finish()
-				return
-			}
-			if cmd := l.handed; cmd != nil {
-				l.handed = nil
-				hear(cmd)
-				continue
-			}
-		}
-		select {
-		case <-l.quit:
-			l.settle(LinkStopped)
-			return
-		case <-wake:
-			runs = true
-		case cmd := <-l.commands:
-			hear(cmd)
-		}
 	}
 }
 
@@ -146,7 +146,7 @@ func (l *link) hear(cmd *command) (runs, rests bool) {
 		return false, true
 	case update:
 		stopped := l.snapshot().State == LinkStopped && !l.config.Disabled
-		l.become(*cmd.next)
+		l.become(cmd.next)
 		l.closeReady()
 		l.ready = cmd.ready
 		if !l.config.Disabled && !stopped {
@@ -178,9 +178,9 @@ func (l *link) closeReady() {
 	}
 }
 
-// judge decides what becomes of a link whose group has ended: the state it settles in and, if it is tried again, when.
-func (l *link) judge(err error, again *retry) (LinkState, <-chan time.Time) {
-	again.adopt(l.config.Restart)
+// judge decides what becomes of a link that has lived once: the state it settles in and, if it is tried again, when.
+func (l *link) judge(err error) (LinkState, <-chan time.Time) {
+	l.again.adopt(l.config.Restart)
 	switch {
 	case errors.Is(err, errQuit):
 		l.log.Load().Info("link stopped")
@@ -194,7 +194,7 @@ func (l *link) judge(err error, again *retry) (LinkState, <-chan time.Time) {
 	case errors.Is(err, errGivenUp):
 		return LinkFailed, nil
 	}
-	wait, ok := again.failed()
+	wait, ok := l.again.failed()
 	l.fail("", err, wait, ok)
 	if !ok {
 		return LinkFailed, nil
@@ -202,67 +202,27 @@ func (l *link) judge(err error, again *retry) (LinkState, <-chan time.Time) {
 	return LinkRetrying, time.After(wait)
 }
 
-// runGroup runs the link once, as a group of two actors: the wire, and the control that opens its ends, follows
-// what happens on it, resets and stops it.
-func (l *link) runGroup(first *command) error {
-	events := newMailbox()
-	over := make(chan error, 1)
-	wire, err := l.parts.newWire(l.parts.loop, rules(l.config), &l.counters, func(event relay.Event) {
-		if event.Kind == relay.Over {
-			over <- event.Err
-			return
+// live runs the link once: it opens its ends and keeps them open, until it is told to end or the wire has ended. A panic
+// is a failure of this link alone.
+func (l *link) live(first *command) (err error) {
+	c := newControl(l)
+	defer func() {
+		if value := recover(); value != nil {
+			err = &relay.PanicError{Value: value, Stack: debug.Stack()}
+			c.close()
 		}
-		events.put(event)
-	})
-	if err != nil {
-		return fmt.Errorf("no wire can be made: %w", err)
+	}()
+	c.connectWire()
+	defer c.follow() //nolint:errcheck // what happened while the wire was closed; it has ended anyway
+	why := c.run(first)
+	if errors.Is(why, errOver) {
+		return c.outcome
 	}
-	var group run.Group
-	var outcome error
-	quitWire := make(chan error, 1)
-	group.Add(func() error { outcome = l.runWire(wire, over, quitWire); return outcome }, func(err error) { quitWire <- err })
-	control := newControl(l, wire, events)
-	group.Add(func() error { return control.run(first) }, func(error) { close(control.over) })
-	err = group.Run()
-	control.follow() //nolint:errcheck // what happened while the wire was closed; it has ended anyway
-	if errors.Is(err, errNoWire) {
+	outcome := c.endWire(why)
+	if errors.Is(why, errNoWire) {
 		return outcome
 	}
-	return err
-}
-
-// runWire waits for the wire to end, and ends it when told to. What the peers have sent is delivered first: after a
-// loss for as long as they take some of it, else within drainTime.
-func (l *link) runWire(wire *relay.Link, over <-chan error, quit <-chan error) error {
-	var why error
-	select {
-	case err := <-over:
-		return err
-	case why = <-quit:
-	}
-	wire.Drain()
-	for {
-		// The control has ended. A command that comes now is heard when the wire has, and that is not long then.
-		var commands chan *command
-		if errors.Is(why, errNoWire) && l.handed == nil {
-			commands = l.commands
-		}
-		sent, untaken := l.sent(), wire.Untaken()
-		select {
-		case err := <-over:
-			return err
-		case <-l.parts.loop.Done():
-			return errNoLoop
-		case l.handed = <-commands:
-			continue
-		case <-time.After(drainTime):
-		}
-		if commands != nil && (l.sent() > sent || wire.Untaken() < untaken) && !l.quitting() {
-			continue
-		}
-		l.log.Load().Warn("a peer does not take what was sent to it in time; closing without", "waited", drainTime)
-		wire.Close()
-	}
+	return why
 }
 
 // quitting tells whether the link, or the whole hub, is to end.
@@ -282,11 +242,8 @@ func (l *link) sent() uint64 {
 	return l.counters[relay.A].Sent.Load() + l.counters[relay.B].Sent.Load()
 }
 
-// errNoLoop says that the event loop, which every link needs, has ended.
-var errNoLoop = errors.New("the event loop has ended")
-
 // rules translates what the file says of a link into what the wire does.
-func rules(c config.Link) relay.Rules {
+func rules(c *config.Link) relay.Rules {
 	r := relay.Rules{BufferSize: c.BufferSize, CloseBoth: c.OnDisconnect == config.OnDisconnectClose}
 	switch c.Absent {
 	case config.AbsentHold:

@@ -5,7 +5,7 @@ import (
 )
 
 // obey carries out a command. One that the link has to hear while it does not run, or that comes when the wire is
-// ending already, is handed to it; the group ends then.
+// ending already, is handed to it; the control ends then.
 func (c *control) obey(cmd *command) error {
 	switch {
 	case cmd.verb == stop, cmd.verb == update && cmd.next.Disabled:
@@ -13,6 +13,7 @@ func (c *control) obey(cmd *command) error {
 	case cmd.verb == reset && !c.wire.Disconnect(cmd.sides...), !c.wire.Disconnect():
 		return c.hand(cmd, errNoWire)
 	}
+	defer cmd.finish()
 	var err error
 	switch cmd.verb {
 	case reset:
@@ -29,7 +30,6 @@ func (c *control) obey(cmd *command) error {
 	if err == nil {
 		err = c.follow() // so that whoever asked sees what has changed
 	}
-	cmd.finish()
 	return err
 }
 
@@ -60,7 +60,7 @@ func (c *control) reset(sides []relay.Side) error {
 // connected to the old one is closed. Everything else is changed in place.
 func (c *control) adapt(cmd *command) error {
 	before := c.config
-	c.become(*cmd.next)
+	c.become(cmd.next)
 	c.closeReady()
 	c.ready = cmd.ready
 	c.wire.SetRules(rules(c.config))

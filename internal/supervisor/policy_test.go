@@ -21,7 +21,7 @@ import (
 // startLike runs one link, "dbg", that differs from the usual one as change says.
 func startLike(t *testing.T, change func(*config.Link)) *hub {
 	t.Helper()
-	return startWith(t, func(s *Supervisor) { change(&s.links[0].config) }, "dbg")
+	return startWith(t, func(s *Supervisor) { change(s.links[0].config) }, "dbg")
 }
 
 func (h *hub) do(action func(context.Context, string) (Link, error), want LinkState) Link {

@@ -118,7 +118,7 @@ func TestStopThatMeetsAPanic(t *testing.T) {
 	h := startWith(t, func(s *Supervisor) {
 		l := s.links[0]
 		l.config.Restart.Delay = 10 * time.Millisecond
-		l.parts.newWire = func(loop *relay.Loop, rules relay.Rules, counters *[2]relay.Counters, report func(relay.Event)) (*relay.Link, error) {
+		l.parts.newWire = func(loop *relay.Loop, rules relay.Rules, counters *[2]relay.Counters, report func(relay.Event)) *relay.Link {
 			return relay.NewLink(loop, rules, counters, func(event relay.Event) {
 				report(event)
 				if event.Kind == relay.Arrived {

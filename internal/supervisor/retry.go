@@ -18,24 +18,21 @@ const (
 // retry decides when something that has failed is tried again, and when it is given up.
 type retry struct {
 	rules    config.Restart
-	delay    backoff.ExponentialBackOff
-	failures int       // in a row
-	works    time.Time // since when; zero if it does not
+	delay    *backoff.ExponentialBackOff // nil until something fails
+	failures int                         // in a row
+	works    time.Time                   // since when; zero if it does not
 }
 
 func newRetry(rules config.Restart) *retry {
-	return &retry{rules: rules, delay: backoff.ExponentialBackOff{
-		InitialInterval:     rules.Delay,
-		MaxInterval:         rules.MaxDelay,
-		Multiplier:          2,
-		RandomizationFactor: jitter,
-	}}
+	return &retry{rules: rules}
 }
 
 // adopt changes the rules, and remembers what has failed.
 func (r *retry) adopt(rules config.Restart) {
 	r.rules = rules
-	r.delay.InitialInterval, r.delay.MaxInterval = rules.Delay, rules.MaxDelay
+	if r.delay != nil {
+		r.delay.InitialInterval, r.delay.MaxInterval = rules.Delay, rules.MaxDelay
+	}
 }
 
 // succeeded notes that it works from now on.
@@ -52,11 +49,19 @@ func (r *retry) failed() (wait time.Duration, ok bool) {
 	if r.rules.Policy == config.Never || r.rules.MaxFailures > 0 && r.failures >= r.rules.MaxFailures {
 		return 0, false
 	}
+	if r.delay == nil {
+		r.delay = &backoff.ExponentialBackOff{
+			InitialInterval:     r.rules.Delay,
+			MaxInterval:         r.rules.MaxDelay,
+			Multiplier:          2,
+			RandomizationFactor: jitter,
+		}
+	}
 	return min(r.delay.NextBackOff(), r.rules.MaxDelay), true
 }
 
 // reset forgets what has failed.
 func (r *retry) reset() {
 	r.failures = 0
-	r.delay.Reset()
+	r.delay = nil
 }

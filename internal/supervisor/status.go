@@ -70,6 +70,7 @@ type End struct {
 	Received    uint64 // bytes that came from its peers
 	Sent        uint64 // bytes that went to them
 	Discarded   uint64 // bytes that came from them and were dropped
+	Copied      bool   // what comes from the peer that is there goes through user space; else it stays in the kernel
 
 	listening, failing bool
 }
@@ -144,6 +145,7 @@ func (l Link) withCounters(counters *[2]relay.Counters) Link {
 		end, c := &l.Ends[side], &counters[side]
 		end.Connections, end.Rejected = c.Connections.Load(), c.Rejected.Load()
 		end.Received, end.Sent, end.Discarded = c.Received.Load(), c.Sent.Load(), c.Discarded.Load()
+		end.Copied = c.Copied.Load()
 	}
 	return l
 }

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oklog/run"
+
 	"serialhub/internal/config"
 	"serialhub/internal/endpoint"
 	"serialhub/internal/relay"
@@ -36,7 +38,7 @@ type Supervisor struct {
 	mu      sync.Mutex // held only to read or to publish
 	links   []*link    // in the order of the config
 	names   map[string]*link
-	configs map[*link]config.Link
+	configs map[*link]*config.Link
 }
 
 // New makes a supervisor for links. Nothing is opened before Run.
@@ -55,8 +57,8 @@ func New(links []config.Link, log *slog.Logger) (*Supervisor, error) {
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.parts.stopping = s.ctx.Done()
 	list := make([]*link, len(links))
-	for i, c := range links {
-		list[i] = newLink(c, s.parts, [2]*endpoint.Listener{})
+	for i := range links {
+		list[i] = newLink(&links[i], s.parts, [2]*endpoint.Listener{})
 	}
 	s.publish(list, links)
 	return s, nil
@@ -66,37 +68,35 @@ func New(links []config.Link, log *slog.Logger) (*Supervisor, error) {
 func (s *Supervisor) publish(links []*link, configs []config.Link) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.links, s.names, s.configs = links, map[string]*link{}, map[*link]config.Link{}
+	s.links, s.names, s.configs = links, map[string]*link{}, map[*link]*config.Link{}
 	for i, l := range links {
 		s.names[configs[i].Name] = l
-		s.configs[l] = configs[i]
+		s.configs[l] = &configs[i]
 	}
 }
 
 // Run keeps the links alive until Stop, then lets each deliver what it holds, for a few seconds at most, and closes
 // them. It returns nil after Stop, and an error if the event loop fails, which no link survives.
 func (s *Supervisor) Run() error {
-	looped := make(chan error, 1)
-	go func() { looped <- s.parts.loop.Run() }()
-	kept := make(chan struct{})
-	go func() {
-		defer close(kept)
+	var group run.Group
+	group.Add(func() error {
+		s.launchAll()
+		<-s.ctx.Done()
+		s.endAll()
+		s.parts.loop.Stop()
+		return nil
+	}, func(error) { s.stop() })
+	group.Add(func() error {
+		if err := s.parts.loop.Run(); err != nil {
+			return fmt.Errorf("the event loop failed: %w", err)
+		}
+		return nil
+	}, func(error) {}) // the links need it until they have ended, and then stop it
+	group.Add(func() error {
 		s.parts.keeper.Run(s.ctx.Done())
-	}()
-	s.launchAll()
-	var err error
-	select {
-	case err = <-looped:
-	case <-s.ctx.Done():
-	}
-	s.stop()
-	s.endAll()
-	<-kept
-	if err != nil {
-		return fmt.Errorf("the event loop failed: %w", err)
-	}
-	s.parts.loop.Stop()
-	return <-looped
+		return nil
+	}, func(error) { s.stop() })
+	return group.Run()
 }
 
 func (s *Supervisor) launchAll() {

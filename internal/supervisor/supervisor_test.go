@@ -358,7 +358,7 @@ func TestResetOpensAtOnce(t *testing.T) {
 func TestPanicStaysInItsLink(t *testing.T) {
 	panicked := false
 	h := startWith(t, func(s *Supervisor) {
-		s.links[1].parts.newWire = func(loop *relay.Loop, rules relay.Rules, counters *[2]relay.Counters, report func(relay.Event)) (*relay.Link, error) {
+		s.links[1].parts.newWire = func(loop *relay.Loop, rules relay.Rules, counters *[2]relay.Counters, report func(relay.Event)) *relay.Link {
 			return relay.NewLink(loop, rules, counters, func(event relay.Event) {
 				if event.Kind == relay.Arrived && !panicked {
 					panicked = true
@@ -390,12 +390,12 @@ func TestPanicStaysInItsLink(t *testing.T) {
 // TestResetOfALinkThatCannotStart is answered, although there is nothing to reset.
 func TestResetOfALinkThatCannotStart(t *testing.T) {
 	h := startWith(t, func(s *Supervisor) {
-		s.links[0].parts.newWire = func(*relay.Loop, relay.Rules, *[2]relay.Counters, func(relay.Event)) (*relay.Link, error) {
-			return nil, errors.New("no pipes")
+		s.links[0].parts.newWire = func(*relay.Loop, relay.Rules, *[2]relay.Counters, func(relay.Event)) *relay.Link {
+			panic("no wire")
 		}
 	}, "dbg")
 	failing := h.waitState("dbg", LinkRetrying)
-	if !strings.Contains(failing.Last.Message, "no pipes") || failing.Ends[relay.A].State != EndClosed {
+	if !strings.Contains(failing.Last.Message, "no wire") || failing.Ends[relay.A].State != EndClosed {
 		t.Errorf("the link is %+v", failing)
 	}
 	link, err := h.Reset(context.Background(), "dbg")

@@ -1,0 +1,92 @@
+package relay
+
+// This file is what becomes of bytes whose receiver is not there, or has gone.
+
+// keep puts data into the buffer, which drops what it has no room for.
+func (l *lane) keep(data []byte) {
+	l.discarded(l.buffer.add(data))
+}
+
+// replay moves bytes from the buffer into the pipe, and returns how many. The lane holds none.
+func (l *lane) replay() int {
+	if !l.hasPipe() {
+		return 0
+	}
+	data := l.buffer.oldest()
+	n := min(len(data), l.pipe.room)
+	l.pipe.write(data[:n])
+	l.buffer.remove(n)
+	return n
+}
+
+// takeBack moves the pipe's bytes, which a receiver has not taken, to the front of the buffer.
+func (l *lane) takeBack() {
+	newer := append([]byte(nil), l.buffer.oldest()...)
+	l.buffer.remove(len(newer))
+	newer = append(newer, l.buffer.oldest()...)
+	l.buffer.remove(l.buffer.len)
+	for l.held() > 0 {
+		l.keep(l.scratch[:l.pipe.read(l.scratch)])
+	}
+	l.returnPipe()
+	l.keep(newer)
+}
+
+// drop drops what the pipe holds.
+func (l *lane) drop() {
+	for l.held() > 0 {
+		l.discarded(l.pipe.read(l.scratch))
+	}
+	l.returnPipe()
+	l.full = false
+}
+
+func (l *lane) discarded(n int) {
+	if n > 0 {
+		l.from.count.Discarded.Add(uint64(n))
+	}
+}
+
+// strand deals with what was said to a receiver that has gone: what the pipe holds and, if the receiver had not kept
+// up, or the caller says so, what waits behind it. Under Discard the next receiver must not get any of it. The caller has
+// taken the receiver off the end.
+func (l *lane) strand(behind bool) {
+	behind = behind || l.held() > 0 || l.rests()
+	switch l.absent {
+	case Hold:
+		return
+	case Buffer:
+		l.takeBack()
+	case Discard:
+		l.discarded(l.buffer.len)
+		l.buffer.remove(l.buffer.len)
+		l.drop()
+	}
+	for len(l.left) > 0 && l.fill() > 0 {
+	}
+	if p := l.from.peer; p != nil && behind && l.absent == Discard {
+		for stale := waiting(p.FD); stale > 0; {
+			n := l.fill()
+			if n == 0 {
+				return
+			}
+			stale -= n
+		}
+	}
+}
+
+// setAbsent changes what happens to bytes for nobody, and the size of the buffer for them.
+func (l *lane) setAbsent(absent Absent, size int) {
+	if old := l.buffer; old.limit != size {
+		l.buffer = ring{limit: size}
+		for old.len > 0 {
+			oldest := old.oldest()
+			l.keep(oldest)
+			old.remove(len(oldest))
+		}
+	}
+	l.absent, l.full = absent, false
+	if l.to.peer == nil {
+		l.strand(false)
+	}
+}
