@@ -45,11 +45,14 @@ func listenUnix(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	owner, err := endpoint.Listen(endpoint.Socket{Address: addr, Mode: 0o600})
+	owner, err := endpoint.Bind(endpoint.Socket{Address: addr, Mode: 0o600})
 	if err != nil {
 		return nil, fmt.Errorf("the API cannot listen: %w", err)
 	}
-	view, err := netListener(owner.FD())
+	var view net.Listener
+	if err = owner.Listen(); err == nil {
+		view, err = netListener(owner.FD())
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("the API cannot listen on %s: %w", addr, err), owner.Close())
 	}

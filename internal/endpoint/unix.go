@@ -38,9 +38,9 @@ type Listener struct {
 // fileID tells one file from another that was put in its place.
 type fileID struct{ dev, ino uint64 }
 
-// Listen binds the socket and listens. It takes over the file of a socket whose owner is dead; anything else that is
-// in the way is left alone and named in the error.
-func Listen(s Socket) (*Listener, error) {
+// Bind makes the socket and its file; nobody can connect before Listen. It takes over the file of a socket whose owner is dead;
+// anything else that is in the way is left alone and named in the error.
+func Bind(s Socket) (*Listener, error) {
 	uid, gid, err := owners(s)
 	if err != nil {
 		return nil, err
@@ -62,8 +62,7 @@ func Listen(s Socket) (*Listener, error) {
 	return l, nil
 }
 
-// bind makes the file, gives it its owner and mode, and only then listens: until that moment nobody can connect, and
-// the file is never open to more than it shall be.
+// bind makes the file, and gives it its owner and mode. It is never open to more than it shall be.
 func (l *Listener) bind(mode uint32, uid, gid int) error {
 	// bind(2) takes the mode of the file that it makes from the socket's inode, less the umask.
 	if err := unix.Fchmod(l.fd, 0o600&mode); err != nil {
@@ -79,10 +78,13 @@ func (l *Listener) bind(mode uint32, uid, gid int) error {
 		}
 		defer unix.Close(fd) // an O_PATH descriptor
 		l.file = id
-		if err := dress(fd, path, mode, uid, gid); err != nil {
-			return err
-		}
+		return dress(fd, path, mode, uid, gid)
 	}
+	return nil
+}
+
+// Listen lets peers connect from now on.
+func (l *Listener) Listen() error {
 	return os.NewSyscallError("listen", unix.Listen(l.fd, backlog))
 }
 

@@ -33,11 +33,14 @@ func socket(t *testing.T, text string) endpoint.Socket {
 // listen opens an address and closes it with the test.
 func listen(t *testing.T, text string) *endpoint.Listener {
 	t.Helper()
-	l, err := endpoint.Listen(socket(t, text))
+	l, err := endpoint.Bind(socket(t, text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
+	if err := l.Listen(); err != nil {
+		t.Fatal(err)
+	}
 	return l
 }
 
@@ -131,7 +134,7 @@ func TestLiveSocketIsRefused(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			path := filepath.Join(testenv.Dir(t), "s")
 			fd := occupy(t, kind, path)
-			l, err := endpoint.Listen(socket(t, path))
+			l, err := endpoint.Bind(socket(t, path))
 			if err == nil {
 				l.Close()
 				t.Fatal("a live socket was taken over")
@@ -191,7 +194,7 @@ func TestListenRefuses(t *testing.T) {
 	testenv.NoDescriptorsLeft(t)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			l, err := endpoint.Listen(socket(t, test.path))
+			l, err := endpoint.Bind(socket(t, test.path))
 			if err == nil {
 				l.Close()
 				t.Fatal("Listen took it")
@@ -228,7 +231,7 @@ func TestFileBelongsToWhomItShall(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := socket(t, filepath.Join(dir, test.name))
 			s.Mode, s.Owner, s.Group = test.mode, test.owner, test.group
-			l, err := endpoint.Listen(s)
+			l, err := endpoint.Bind(s)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -248,7 +251,7 @@ func TestUnknownOwner(t *testing.T) {
 	path := filepath.Join(testenv.Dir(t), "s")
 	for _, s := range []endpoint.Socket{{Owner: "nobody-of-this-name"}, {Group: "nobody-of-this-name"}} {
 		s.Address = socket(t, path).Address
-		_, err := endpoint.Listen(s)
+		_, err := endpoint.Bind(s)
 		if err == nil || !strings.Contains(err.Error(), "there is none of that name; make it") {
 			t.Errorf("Listen gave %v", err)
 		}
@@ -287,7 +290,7 @@ func TestFileIsNeverWiderOpen(t *testing.T) {
 	s := socket(t, path)
 	s.Mode = mode
 	for range 2000 {
-		l, err := endpoint.Listen(s)
+		l, err := endpoint.Bind(s)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,14 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	// fairShare is how many bytes a lane moves before other descriptors have their turn.
-	fairShare = 1 << 20
-	// plenty is how many bytes at a time show that there may be more of them.
-	plenty = 32 << 10
-	// noQuota lets a lane read as long as its peer sends.
-	noQuota = math.MaxInt
-)
+// noQuota lets a lane read as long as its peer sends.
+const noQuota = math.MaxInt
 
 // lane carries bytes in one direction: from the peers of one end, through a pipe, to the peer of the other end.
 // What is on its way between two peers never leaves the kernel: each byte is in a socket or in the pipe, so none is in
@@ -25,6 +19,7 @@ type lane struct {
 	pool     *pool
 	scratch  []byte // the loop's
 	pipe     *pipe  // of the pool; nil while the lane holds no bytes
+	slow     bool   // the receiver has not taken at once what the pipe holds
 	full     bool   // the pipe takes no more, and there is nobody to empty it
 	hungry   bool   // it waits for a pipe
 	gather   gather
@@ -38,24 +33,26 @@ func newLane(link *Link, from, to *end) *lane {
 	return &lane{link: link, from: from, to: to, pool: &link.loop.pool, scratch: link.loop.scratch, quota: noQuota}
 }
 
-// pump moves what can be moved without waiting, up to a fair share, and returns how many bytes it has read; what is left of peers that have gone is always
-// moved as far as there is room for it, because nothing would report it again. It returns errReceiver if the
-// receiver turns out to be gone; everything else that can end a peer is reported by epoll as well.
-func (l *lane) pump() (moved int, err error) {
-	for moved < fairShare || len(l.left) > 0 {
+// pump moves what can be moved without waiting: what comes before anything that is still to be read, and then up to limit bytes
+// of the peer that is there. It returns errReceiver if the receiver turns out to be gone; everything else that can end a peer is
+// reported by epoll as well.
+func (l *lane) pump(limit int) error {
+	for {
 		if err := l.empty(); err != nil || l.stalled() {
-			return moved, err
+			return err
 		}
-		n := l.fill()
+		first := len(l.left) > 0 || l.pending()
+		if !first && limit <= 0 {
+			return nil
+		}
+		n := l.fill(limit)
 		if n == 0 {
-			return moved, nil
+			return nil
 		}
-		moved += n
-		if n < plenty && !l.gather.rested && len(l.left) == 0 {
-			break // most likely all there was, and if not, epoll says so
+		if !first {
+			limit -= n
 		}
 	}
-	return moved, l.empty()
 }
 
 // errReceiver says that the receiver's socket takes no more bytes, ever.
@@ -80,11 +77,11 @@ func (l *lane) empty() error {
 	for l.stalled() {
 		n, err := l.pipe.moveTo(l.to.peer, l.scratch)
 		l.to.count.Sent.Add(uint64(n))
-		l.full = false
+		l.full, l.slow = false, errors.Is(err, unix.EAGAIN)
 		l.returnPipe()
 		switch {
 		case err == nil, errors.Is(err, unix.EINTR):
-		case errors.Is(err, unix.EAGAIN):
+		case l.slow:
 			return nil
 		default:
 			return errReceiver
@@ -93,18 +90,21 @@ func (l *lane) empty() error {
 	return nil
 }
 
-// fill reads from the sender once, and returns how many bytes; 0 if there are none now, or no room for them.
-// Senders that have gone and are used up are closed on the way.
-func (l *lane) fill() int {
+// fill reads once what comes next, up to limit bytes of the peer that is there, and returns how many bytes; 0 if there are
+// none now, or no room for them. Senders that have gone and are used up are closed on the way.
+func (l *lane) fill(limit int) int {
 	if l.buffer.len > 0 && l.to.peer != nil {
 		return l.replay()
 	}
 	for {
-		source, limit := l.source()
-		if source == nil || limit == 0 {
+		source, quota := l.source()
+		if source == l.from.peer {
+			quota = min(quota, limit)
+		}
+		if source == nil || quota == 0 {
 			return 0
 		}
-		n, err := l.take(source, limit)
+		n, err := l.take(source, quota)
 		switch {
 		case n > 0:
 			l.from.count.Received.Add(uint64(n))
@@ -197,8 +197,13 @@ func waiting(fd int) int {
 	return n
 }
 
-// rests tells whether what the sender has sent is left to gather.
-func (l *lane) rests() bool { return l.from.peer != nil && l.from.peer.watch.rests }
+// unread is how many bytes the peer that is there has sent, and the lane may read.
+func (l *lane) unread() int {
+	if p := l.from.peer; p != nil {
+		return min(waiting(p.FD), l.quota)
+	}
+	return 0
+}
 
 // wantsInput tells whether a byte from the peer that is there could go anywhere.
 func (l *lane) wantsInput() bool {

@@ -31,8 +31,10 @@ type Counters struct {
 	Copied                    atomic.Bool   // what comes from the peer that is there goes through user space
 }
 
-// Listener is where the peers of an end come from. Accept never blocks; without a peer it returns endpoint.ErrNoPeer.
+// Listener is where the peers of an end come from, once Listen has been called. Accept never blocks; without a peer it returns
+// endpoint.ErrNoPeer.
 type Listener interface {
+	Listen() error
 	FD() int // is readable when a peer waits
 	Accept() (endpoint.Peer, error)
 	Close() error
@@ -99,6 +101,7 @@ type end struct {
 	unseen   int     // arrivals that are reported, and not seen yet
 	peer     *peer   // nil while nobody is connected
 	queue    []*peer // who waits for the end, first come first
+	entering bool    // somebody has been accepted, and is not let in yet
 }
 
 // NewLink makes a link without listeners. Events are reported on the loop's goroutine, so report must not block.
@@ -115,7 +118,8 @@ func NewLink(loop *Loop, rules Rules, counters *[2]Counters, report func(Event))
 }
 
 // Listen gives an end its listener, in the place of one that it may have. The link owns it from now on, also when it
-// returns an error. The end accepts its next peer without a call of Accept.
+// returns an error. The end accepts its next peer without a call of Accept. Nobody can connect before the loop knows of the listener,
+// so what is sent to whoever has connected is never taken for something that is sent to nobody.
 func (k *Link) Listen(side Side, listener Listener) error {
 	err := errOver
 	k.loop.call(k, func() {
@@ -123,6 +127,9 @@ func (k *Link) Listen(side Side, listener Listener) error {
 			return
 		}
 		e := k.ends[side]
+		if err = listener.Listen(); err != nil {
+			return
+		}
 		var accept *watch
 		if accept, err = k.loop.watch(listener.FD(), 0, k, func(uint32) { k.arrive(e) }); err == nil {
 			k.lastCall(e)

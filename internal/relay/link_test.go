@@ -94,7 +94,7 @@ func (b *bench) open(side relay.Side) *endpoint.Listener {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	listener, err := endpoint.Listen(endpoint.Socket{Address: addr, Mode: 0o600})
+	listener, err := endpoint.Bind(endpoint.Socket{Address: addr, Mode: 0o600})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -26,7 +26,6 @@ type Loop struct {
 	pool    pool           // of pipes; touched by handlers only
 	watches map[int]*watch // by descriptor; touched by handlers only
 	serial  int32          // tells a watch from an earlier one of the same descriptor number
-	batch   uint64         // how often events have come
 	resting []*watch       // that are left alone until the rest is over
 	rested  time.Time      // when it is
 
@@ -43,9 +42,7 @@ type watch struct {
 	events uint32
 	owner  *Link
 	handle func(events uint32)
-	last   uint64 // the batch in which it had an event last
-	early  bool   // its place in this batch may be too early
-	rests  bool   // it is left alone for a moment; its events wait
+	rests  bool // it is left alone for a moment; its events wait
 }
 
 // task is what another goroutine wants done on the loop, on behalf of owner.
@@ -90,13 +87,9 @@ func (l *Loop) Run() error {
 		if err != nil {
 			return err
 		}
-		l.batch++
 		for _, event := range events[:n] {
 			// A handler of this batch may have closed the descriptor and opened another of the same number.
 			if w := l.watches[int(event.Fd)]; w != nil && w.serial == event.Pad {
-				// What was ready before is looked at again first, ahead of what has become ready since.
-				w.early = w.last+1 == l.batch
-				w.last = l.batch
 				guard(w.owner, func() { w.handle(event.Events) })
 			}
 		}

@@ -36,7 +36,7 @@ func (p *peer) hungUp() bool { return poll(p.FD, 0) != 0 }
 
 // somebodyWaits tells whether a peer has connected that is not taken in yet.
 func (e *end) somebodyWaits() bool {
-	return e.listener != nil && poll(e.listener.FD(), unix.POLLIN) != 0
+	return e.entering || e.listener != nil && poll(e.listener.FD(), unix.POLLIN) != 0
 }
 
 // poll tells which of some events a descriptor is ready for; POLLHUP and POLLERR are always among them.
@@ -96,7 +96,9 @@ func (k *Link) admit(e *end, accepted endpoint.Peer) {
 		k.reject(e, p, ErrUID)
 		return
 	}
+	e.entering = true
 	k.noticeHangup(e) // whoever connects after the other has left may not be turned away for it
+	e.entering = false
 	if e.peer != nil && rules.Busy != Replace && (rules.Busy != Queue || len(e.queue) >= maxQueue) {
 		k.reject(e, p, ErrBusy)
 		return
@@ -179,45 +181,47 @@ func (k *Link) ready(e *end, p *peer, events uint32) {
 		k.depart(e, p.socketError())
 	default:
 		if events&unix.EPOLLOUT != 0 {
-			k.pump(k.lanes[e.side.Other()])
+			k.pump(k.lanes[e.side.Other()], 0)
 		}
 		if events&unix.EPOLLIN != 0 && e.peer == p {
-			k.greet(k.ends[e.side.Other()], p.watch.early)
-			if e.peer == p {
-				moved := k.pump(k.lanes[e.side])
-				k.lanes[e.side.Other()].gather.interrupt()
-				if k.lanes[e.side].gather.next(moved) && e.peer == p && k.ends[e.side.Other()].peer != nil {
-					k.loop.rest(p.watch)
-				}
-			}
+			k.carry(k.lanes[e.side])
 		}
 	}
 	k.settle()
 }
 
-// greet takes in who has come to a receiving end that is empty, or whose peer has left, if that may have happened before
-// the bytes were sent that are about to be read.
-func (k *Link) greet(receiver *end, early bool) {
-	if early && receiver.listener != nil && (receiver.peer == nil || receiver.peer.hungUp()) {
+// carry moves what a peer has sent until now, and decides whether to let the next bytes gather.
+//
+// To whom bytes were sent is known only if nobody has come or left since: so they are counted first, then the receiving end is
+// looked at, and then no more of them are read. What epoll reported may be older than that, and not in the order of events.
+func (k *Link) carry(lane *lane) {
+	sender, receiver := lane.from.peer, lane.to
+	there := max(waiting(sender.FD), 1) // nothing is the end of what it says, and has to be read too
+	if receiver.peer != nil && receiver.peer.hungUp() || receiver.peer == nil && k.admits(receiver) && receiver.somebodyWaits() {
 		k.arrive(receiver)
+		return // epoll reports again what is still there
+	}
+	k.pump(lane, there)
+	k.lanes[receiver.side].gather.interrupt()
+	if lane.gather.next(there) && lane.from.peer == sender && receiver.peer != nil {
+		k.loop.rest(sender.watch)
 	}
 }
 
 // resume goes on with a lane that had to wait for a pipe.
 func (k *Link) resume(lane *lane) {
 	if !k.over {
-		k.pump(lane)
+		k.pump(lane, 0)
 		k.settle()
 	}
 }
 
-// pump moves bytes over a lane, and sees the receiver off if it turns out to be gone. It returns how many were read.
-func (k *Link) pump(lane *lane) int {
-	moved, err := lane.pump()
-	if errors.Is(err, errReceiver) {
+// pump moves bytes over a lane, up to limit of those that are still to be read, and sees the receiver off if it turns out to
+// be gone.
+func (k *Link) pump(lane *lane, limit int) {
+	if err := lane.pump(limit); errors.Is(err, errReceiver) {
 		k.depart(lane.to, lane.to.peer.socketError())
 	}
-	return moved
 }
 
 // depart sees off a peer that has left by itself, with err if it was not a clean close. That may end the link.
@@ -238,10 +242,15 @@ func (k *Link) detach(e *end, why error) {
 	e.peer = nil
 	k.loop.unwatch(p.watch)
 	unix.Shutdown(p.FD, unix.SHUT_RDWR) // it may have done so itself
-	// What is in the sender's socket now was said to this peer, or to nobody; unless a successor was there by then that has
-	// come by itself.
+	incoming := k.lanes[e.side.Other()]
+	// What is in the sender's socket now was said to this peer, or to nobody; unless it was said to a successor that has come
+	// by itself. The order matters: who comes after the bytes were counted has not been sent any of them.
+	stale := incoming.unread()
 	succeeded := len(e.queue) > 0 || errors.Is(why, ErrReplaced) || errors.Is(why, ErrReset)
-	k.lanes[e.side.Other()].strand(succeeded || !e.somebodyWaits())
+	if !succeeded && e.somebodyWaits() {
+		stale = 0
+	}
+	incoming.strand(stale)
 	outgoing := k.lanes[e.side]
 	if waiting(p.FD) > 0 {
 		outgoing.left = append(outgoing.left, p)
@@ -249,7 +258,7 @@ func (k *Link) detach(e *end, why error) {
 		unix.Close(p.FD) // it has been read to its end
 	}
 	k.report(Event{Kind: Left, Side: e.side, ID: p.id, Peer: p.Credentials, Err: why})
-	k.pump(outgoing)
+	k.pump(outgoing, 0)
 	if other := k.ends[e.side.Other()].peer; other != nil && k.rules.CloseBoth {
 		other.closing = true
 	}

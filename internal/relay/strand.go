@@ -47,11 +47,14 @@ func (l *lane) discarded(n int) {
 	}
 }
 
-// strand deals with what was said to a receiver that has gone: what the pipe holds and, if the receiver had not kept
-// up, or the caller says so, what waits behind it. Under Discard the next receiver must not get any of it. The caller has
-// taken the receiver off the end.
-func (l *lane) strand(behind bool) {
-	behind = behind || l.held() > 0 || l.rests()
+// strand deals with what was said to a receiver that has gone: what the pipe holds, and of what waits behind it in the sender's
+// socket the first stale bytes; all of them, if the receiver had been slow. Under Discard the next receiver must not get any of
+// it. The caller has taken the receiver off the end.
+func (l *lane) strand(stale int) {
+	if l.slow {
+		stale = l.unread()
+	}
+	l.slow = false
 	switch l.absent {
 	case Hold:
 		return
@@ -62,16 +65,14 @@ func (l *lane) strand(behind bool) {
 		l.buffer.remove(l.buffer.len)
 		l.drop()
 	}
-	for len(l.left) > 0 && l.fill() > 0 {
+	for len(l.left) > 0 && l.fill(0) > 0 {
 	}
-	if p := l.from.peer; p != nil && behind && l.absent == Discard {
-		for stale := waiting(p.FD); stale > 0; {
-			n := l.fill()
-			if n == 0 {
-				return
-			}
-			stale -= n
+	for l.absent == Discard && stale > 0 {
+		n := l.fill(stale)
+		if n == 0 {
+			return
 		}
+		stale -= n
 	}
 }
 
@@ -87,6 +88,6 @@ func (l *lane) setAbsent(absent Absent, size int) {
 	}
 	l.absent, l.full = absent, false
 	if l.to.peer == nil {
-		l.strand(false)
+		l.strand(0)
 	}
 }

@@ -112,7 +112,7 @@ func (p *plan) open(parts parts) {
 		ready := p.ready[name]
 		for side, socket := range sockets {
 			if socket != nil {
-				if listener, err := parts.listen(*socket); err == nil {
+				if listener, err := parts.bind(*socket); err == nil {
 					ready[side] = listener
 				}
 			}

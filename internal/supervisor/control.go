@@ -228,7 +228,7 @@ func (c *control) socket(side relay.Side) (*endpoint.Listener, error) {
 		c.ready[side] = nil
 		return listener, nil
 	}
-	return c.parts.listen(socketOf(c.end(side)))
+	return c.parts.bind(socketOf(c.end(side)))
 }
 
 func socketOf(end config.End) endpoint.Socket {

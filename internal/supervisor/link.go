@@ -41,7 +41,7 @@ type parts struct {
 	loop     *relay.Loop
 	keeper   *endpoint.Keeper
 	newWire  func(*relay.Loop, relay.Rules, *[2]relay.Counters, func(relay.Event)) *relay.Link
-	listen   func(endpoint.Socket) (*endpoint.Listener, error)
+	bind     func(endpoint.Socket) (*endpoint.Listener, error)
 }
 
 func newLink(c *config.Link, p parts, ready [2]*endpoint.Listener) *link {

@@ -356,11 +356,11 @@ func TestErrorsOfTheSystem(t *testing.T) {
 				for _, l := range s.links {
 					l.config.Restart.Delay = 10 * time.Millisecond
 				}
-				s.links[1].parts.listen = func(socket endpoint.Socket) (*endpoint.Listener, error) {
+				s.links[1].parts.bind = func(socket endpoint.Socket) (*endpoint.Listener, error) {
 					if broken.Load() {
 						return nil, os.NewSyscallError("bind", errno)
 					}
-					return endpoint.Listen(socket)
+					return endpoint.Bind(socket)
 				}
 			}, "good", "bad")
 			failing := h.wait("bad", "failing", func(l Link) bool { return l.Failures > 3 })

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -191,5 +192,38 @@ func TestResetOfAStoppedLinkOpensItOnce(t *testing.T) {
 	defer os.Remove(path)
 	if link := h.do(h.reset, LinkRetrying); link.Failures != 1 || link.Resets != 1 {
 		t.Errorf("the link is %+v", link)
+	}
+}
+
+// TestBytesAtTheStart sends as soon as connect(2) has returned at both ends, while the hub is still opening its links.
+func TestBytesAtTheStart(t *testing.T) {
+	var names []string
+	for i := range 200 {
+		names = append(names, fmt.Sprint("l", i))
+	}
+	h := startHub(t, names...)
+	var wait sync.WaitGroup
+	for _, name := range names {
+		wait.Go(func() {
+			a, b := h.dialEarly(name, relay.A), h.dialEarly(name, relay.B)
+			carry(t, a, b, "hello")
+			carry(t, b, a, "hello")
+		})
+	}
+	wait.Wait()
+}
+
+// dialEarly connects to an end as soon as that is possible.
+func (h *hub) dialEarly(name string, side relay.Side) net.Conn {
+	tick := time.NewTicker(50 * time.Microsecond)
+	defer tick.Stop()
+	for {
+		conn, err := net.Dial("unix", h.path(name, side))
+		if err == nil {
+			h.t.Cleanup(func() { conn.Close() })
+			conn.SetDeadline(time.Now().Add(patience))
+			return conn
+		}
+		<-tick.C
 	}
 }

@@ -52,7 +52,7 @@ func New(links []config.Link, log *slog.Logger) (*Supervisor, error) {
 		loop:    loop,
 		keeper:  endpoint.NewKeeper(lookInterval),
 		newWire: relay.NewLink,
-		listen:  endpoint.Listen,
+		bind:    endpoint.Bind,
 	}}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.parts.stopping = s.ctx.Done()
