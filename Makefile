@@ -3,6 +3,7 @@
 CONFIG ?= configs/links.yaml
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -X main.release=$(VERSION)
+BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 GOLANGCI := go tool -modfile=tools/go.mod golangci-lint
 
 # The race detector needs cgo, and cgo a C compiler.
@@ -11,11 +12,11 @@ RACE := $(if $(CC_FOUND),-race,)
 
 .PHONY: help
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/serialhub
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/serialhub ./cmd/serialhub
+	$(BUILD) -o bin/serialhub ./cmd/serialhub
 
 .PHONY: run
 run: build ## run the hub on configs/links.yaml (CONFIG=… for another file)
@@ -30,8 +31,15 @@ test: ## run the tests, with the race detector
 soak: ## let 50 links live through everything at random, for SOAKTIME (default 2m)
 	go test $(RACE) -count=1 -timeout 30m -v ./test/soak -soak.time=$(or $(SOAKTIME),2m)
 
+.PHONY: bench
+bench: ## compare the hub with socat and with no relay (installs socat by apt; BENCHFLAGS='-only bulk -rounds 3')
+	bench/setup.sh
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && trap 'exit 130' INT TERM && \
+	$(BUILD) -o "$$dir/serialhub" ./cmd/serialhub && go build -o "$$dir/bench" ./bench && \
+	"$$dir/bench" -hub "$$dir/serialhub" $(BENCHFLAGS)
+
 .PHONY: microbench
-microbench: ## run the benchmarks of the packages
+microbench: ## run the benchmarks of single packages
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: fuzz

@@ -28,7 +28,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 						echoed <- err
 						return
 					}
-					far.Write(message) //nolint:errcheck // then the other side has an error to report
+					far.Write(message)
 				}
 			}()
 			message := make([]byte, size)
@@ -55,7 +55,7 @@ func BenchmarkStream(b *testing.B) {
 			ended := make(chan struct{})
 			go func() {
 				defer close(ended)
-				io.Copy(io.Discard, far) //nolint:errcheck // it ends when far is closed
+				io.Copy(io.Discard, far)
 			}()
 			message := make([]byte, size)
 			b.SetBytes(int64(size))

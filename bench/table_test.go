@@ -1,0 +1,47 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestReport(t *testing.T) {
+	contenders := []contender{{name: "old", kind: hub}, {name: "new", kind: hub}, {name: "socat", kind: socat}}
+	work := row{name: "work", lines: []line{{name: "time", unit: "µs"}, {name: "rate", unit: "GB/s", more: true}, {name: "evenness", more: true}}}
+	m := newMeasured(work, len(contenders), 2)
+	m.notes = []string{"a note"}
+	m.values = [][][]float64{
+		{{1234, 1234}, {617, 2468}, {nan, nan}},
+		{{2, 4}, {3, 5}, {0.5, 2}},
+		{{1, 1}, {0.5, nan}, {1, 0}},
+	}
+	var out strings.Builder
+	if err := printReport(&out, "about it", contenders, []measured{m}); err != nil {
+		t.Fatal(err)
+	}
+	want := `about it
+
+Medians of the rounds. ÷ is the median of the ratios within a round (and the smallest – the largest of them). ↓ less is better, ↑ more.
+
+|                | unit   |   old |   new | socat |        old ÷ socat |             new ÷ old |           new ÷ socat |
+|----------------|--------|------:|------:|------:|-------------------:|----------------------:|----------------------:|
+| work: time     | µs ↓   | 1,234 | 1,543 |     — |                  — |   1.25 (0.500 – 2.00) |                     — |
+| work: rate     | GB/s ↑ |  3.00 |  4.00 |  1.25 | 3.00 (2.00 – 4.00) |    1.38 (1.25 – 1.50) |    4.25 (2.50 – 6.00) |
+| work: evenness | ↑      |  1.00 | 0.500 | 0.500 | 1.00 (1.00 – 1.00) | 0.500 (0.500 – 0.500) | 0.500 (0.500 – 0.500) |
+
+- a note
+`
+	if got := out.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestNumber(t *testing.T) {
+	for value, want := range map[float64]string{
+		0: "0.000", 0.0123: "0.012", 0.5: "0.500", 1.234: "1.23", 12.34: "12.3", 123.4: "123", 1234.5: "1,235", 1_002_003: "1,002,003",
+	} {
+		if got := number(value); got != want {
+			t.Errorf("%v is written %s, want %s", value, got, want)
+		}
+	}
+}
