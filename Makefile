@@ -25,7 +25,7 @@ run: build ## run the hub on configs/links.yaml (CONFIG=… for another file)
 .PHONY: test
 test: ## run the tests, with the race detector
 	@$(if $(RACE),,echo 'make: no C compiler found; the tests run without the race detector')
-	go test $(RACE) $$(go list ./... | grep -v /test/e2e)
+	go test $(RACE) $$(go list ./... | grep -v -e /test/e2e -e /test/systemd)
 
 .PHONY: soak
 soak: ## let 50 links live through everything at random, for SOAKTIME (default 2m)
@@ -52,6 +52,11 @@ fuzz: ## run each fuzz target for FUZZTIME (default 30s)
 e2e: ## run the hub against real VMs and a real debugger (installs them by apt; needs root for that)
 	test/e2e/setup.sh
 	SERIALHUB_E2E=1 go test -count=1 -timeout 20m -v ./test/e2e
+
+.PHONY: systemd
+systemd: ## run the hub as a service of a real systemd, in a container (installs it by apt; needs root)
+	test/systemd/setup.sh
+	SERIALHUB_SYSTEMD=1 go test -count=1 -timeout 10m -v ./test/systemd
 
 .PHONY: generate
 generate: ## make anew what is made from the code (make test fails if it is not current)

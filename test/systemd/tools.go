@@ -1,0 +1,61 @@
+package systemd
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// patience bounds each single wait, so that a busy machine meets it.
+const patience = 60 * time.Second
+
+// sharedVariable is set in the container only.
+const sharedVariable = "SERIALHUB_SYSTEMD_SHARED"
+
+// shared is the folder that the container shares with the host; it is empty on the host.
+var shared = os.Getenv(sharedVariable)
+
+// path is where a file of the shared folder is.
+func path(name string) string { return filepath.Join(shared, name) }
+
+// shortDir is a folder that lives as long as the test: unlike t.TempDir's, its name leaves room for that of a socket.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "hubsd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// eventually polls a condition until it holds; its last error says what was still wrong when patience ran out.
+func eventually(t *testing.T, what string, condition func() error) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	for ; ; <-poll.C {
+		err := condition()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
+
+// tail is the end of a long text, for messages.
+func tail(text string) string {
+	const most = 8192
+	if len(text) > most {
+		return "…" + text[len(text)-most:]
+	}
+	return text
+}
