@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"time"
 )
 
 // memory is what n connected links take, each of which has carried something both ways.
@@ -23,6 +24,9 @@ func memory(n, socats int) row {
 			if err := r.used(); err != nil {
 				return err
 			}
+			if c.kind != socat {
+				idle(ctx)
+			}
 			pss, err := r.pss()
 			got.values = []float64{float64(pss) / float64(count) / 1024, (float64(pss) - empty) / float64(count) / 1024}
 			return err
@@ -34,6 +38,14 @@ func memory(n, socats int) row {
 		r.note = fmt.Sprintf("%s: socat is one process per link; %d of them were measured", r.name, socats)
 	}
 	return r
+}
+
+// idle lets a hub be without work for long enough that it gives back the memory it has no use for.
+func idle(ctx context.Context) {
+	select {
+	case <-time.After(3 * time.Second):
+	case <-ctx.Done():
+	}
 }
 
 // used moves 64 KiB both ways over each link.

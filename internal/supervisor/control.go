@@ -100,7 +100,7 @@ func (c *control) endWire(why error) error {
 		if commands != nil && (c.sent() > sent || c.wire.Untaken() < untaken) && !c.quitting() {
 			continue
 		}
-		c.log.Load().Warn("a peer does not take what was sent to it in time; closing without", "waited", drainTime)
+		c.log().Warn("a peer does not take what was sent to it in time; closing without", "waited", drainTime)
 		c.wire.Close()
 	}
 }
@@ -218,7 +218,7 @@ func (c *control) open(side relay.Side) error {
 		}
 	})
 	c.update(func(s *Link) { s.Ends[side].listening, s.Ends[side].failing = true, false })
-	c.log.Load().Info("listening", "end", side.String(), "address", c.end(side).Listen.String())
+	c.log().Info("listening", "end", side.String(), "address", c.end(side).Listen.String())
 	return nil
 }
 
@@ -237,7 +237,7 @@ func socketOf(end config.End) endpoint.Socket {
 
 // bindAgain makes a new socket for an end whose file is gone. The peer that is there stays.
 func (c *control) bindAgain(side relay.Side) error {
-	c.log.Load().Warn("somebody has deleted or replaced the socket's file; it is made again", "end", side.String(), "address", c.end(side).Listen.String())
+	c.log().Warn("somebody has deleted or replaced the socket's file; it is made again", "end", side.String(), "address", c.end(side).Listen.String())
 	c.shut(side)
 	return c.open(side)
 }

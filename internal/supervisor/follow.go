@@ -24,13 +24,13 @@ func (c *control) follow() (err error) {
 			c.seen(event.Side)
 		case relay.Dequeued:
 			c.update(func(s *Link) { s.Ends[event.Side].unqueue(event.ID) })
-			c.log.Load().Info("peer left while it waited for the end", "end", event.Side.String(), "peer_pid", event.Peer.PID)
+			c.log().Info("peer left while it waited for the end", "end", event.Side.String(), "peer_pid", event.Peer.PID)
 		case relay.Left:
 			c.left(event)
 		case relay.AcceptFailed:
 			c.acceptFailed(event)
 		case relay.CloseFailed:
-			c.log.Load().Warn("could not close the socket cleanly", "end", event.Side.String(), "error", event.Err)
+			c.log().Warn("could not close the socket cleanly", "end", event.Side.String(), "error", event.Err)
 		case relay.Ending:
 			err = errNoWire
 		case relay.Over: // for the other actor
@@ -55,7 +55,7 @@ func (c *control) arrived(event relay.Event) {
 			s.Sessions++
 		}
 	})
-	c.log.Load().Info("peer connected", attributes(event.Side, peer)...)
+	c.log().Info("peer connected", attributes(event.Side, peer)...)
 }
 
 func (c *control) queued(event relay.Event) {
@@ -64,7 +64,7 @@ func (c *control) queued(event relay.Event) {
 		end := &s.Ends[event.Side]
 		end.Queued = append(end.Queued[:len(end.Queued):len(end.Queued)], peer)
 	})
-	c.log.Load().Info("peer waits for the end", attributes(event.Side, peer)...)
+	c.log().Info("peer waits for the end", attributes(event.Side, peer)...)
 }
 
 func (c *control) left(event relay.Event) {
@@ -73,7 +73,7 @@ func (c *control) left(event relay.Event) {
 	if event.Err != nil {
 		attributes = append(attributes, "reason", event.Err)
 	}
-	c.log.Load().Info("peer left", attributes...)
+	c.log().Info("peer left", attributes...)
 	c.ends[event.Side].unclose()
 	other := event.Side.Other()
 	if partner := c.snapshot().Ends[other].Peer; partner != nil && c.config.OnDisconnect == config.OnDisconnectClose {
@@ -109,7 +109,7 @@ func (c *control) rejected(event relay.Event) {
 				"chardev-change serial0 socket,path="+path+",reconnect=1")
 		}
 	}
-	c.log.Load().Warn("peer turned away", about...)
+	c.log().Warn("peer turned away", about...)
 }
 
 // acceptFailed has an end accept again after a while.

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"serialhub/internal/config"
@@ -18,9 +17,8 @@ const drainTime = 3 * time.Second
 
 // link keeps one link alive. One goroutine runs it; the exported view of it is safe to read from any.
 type link struct {
-	config   *config.Link                // as of the last update, and never changed; for the goroutine that runs the link
-	ready    [2]*endpoint.Listener       // sockets that are open already, and not used yet; likewise
-	log      atomic.Pointer[slog.Logger] // has the link's name, which an update may change
+	config   *config.Link          // as of the last update, and never changed; for the goroutine that runs the link
+	ready    [2]*endpoint.Listener // sockets that are open already, and not used yet; likewise
 	parts    parts
 	counters [2]relay.Counters
 	commands chan *command
@@ -40,6 +38,7 @@ type parts struct {
 	stopping <-chan struct{} // closed when the hub stops
 	loop     *relay.Loop
 	keeper   *endpoint.Keeper
+	tidier   *tidier
 	newWire  func(*relay.Loop, relay.Rules, *[2]relay.Counters, func(relay.Event)) *relay.Link
 	bind     func(endpoint.Socket) (*endpoint.Listener, error)
 }
@@ -66,7 +65,6 @@ func newLink(c *config.Link, p parts, ready [2]*endpoint.Listener) *link {
 func (l *link) become(c *config.Link) {
 	l.config = c
 	l.released = [2]bool{}
-	l.log.Store(l.parts.log.With("link", c.Name))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.status.Name = c.Name
@@ -171,7 +169,7 @@ func (l *link) closeReady() {
 	for side, listener := range l.ready {
 		if listener != nil {
 			if err := listener.Close(); err != nil {
-				l.log.Load().Warn("could not close the socket cleanly", "end", relay.Side(side).String(), "error", err)
+				l.log().Warn("could not close the socket cleanly", "end", relay.Side(side).String(), "error", err)
 			}
 			l.ready[side] = nil
 		}
@@ -183,13 +181,13 @@ func (l *link) judge(err error) (LinkState, <-chan time.Time) {
 	l.again.adopt(l.config.Restart)
 	switch {
 	case errors.Is(err, errQuit):
-		l.log.Load().Info("link stopped")
+		l.log().Info("link stopped")
 		return LinkStopped, nil
 	case errors.Is(err, errHanded):
-		l.log.Load().Info("link stopped on command")
+		l.log().Info("link stopped on command")
 		return LinkStopped, nil
 	case errors.Is(err, relay.ErrLost):
-		l.log.Load().Info("link stopped, because a peer has left", "restart", string(l.config.Restart.Policy))
+		l.log().Info("link stopped, because a peer has left", "restart", string(l.config.Restart.Policy))
 		return LinkStopped, nil
 	case errors.Is(err, errGivenUp):
 		return LinkFailed, nil
@@ -286,6 +284,7 @@ func (l *link) update(change func(s *Link)) {
 		e.setState(e.derive(), now)
 	}
 	l.status.setState(derive(l.status.Ends[relay.A].State, l.status.Ends[relay.B].State), now)
+	l.parts.tidier.stir()
 }
 
 // settle gives the link a state in which nothing runs.
@@ -312,9 +311,9 @@ func (l *link) fail(end string, err error, wait time.Duration, again bool) {
 		attributes = append(attributes, "stack", string(panicked.Stack))
 	}
 	if again {
-		l.log.Load().Error("failed; it is tried again", append(attributes, "after", wait.Round(time.Millisecond))...)
+		l.log().Error("failed; it is tried again", append(attributes, "after", wait.Round(time.Millisecond))...)
 	} else {
-		l.log.Load().Error("failed; the link is given up until it is reset or started", attributes...)
+		l.log().Error("failed; the link is given up until it is reset or started", attributes...)
 	}
 }
 
@@ -325,6 +324,9 @@ func (l *link) note(end string, err error) {
 	l.status.Failures++
 	l.status.Last = &Failure{At: time.Now(), End: end, Message: err.Error()}
 }
+
+// log is the hub's log with the link's name. It is made anew each time: most links have little to say.
+func (l *link) log() *slog.Logger { return l.parts.log.With("link", l.snapshot().Name) }
 
 // snapshot returns what is known about the link now.
 func (l *link) snapshot() Link {

@@ -41,9 +41,9 @@ func (c *control) hand(cmd *command, why error) error {
 // reset opens at once what is not open, after its peers have been closed.
 func (c *control) reset(sides []relay.Side) error {
 	if len(sides) == 1 {
-		c.log.Load().Info("reset", "end", sides[0].String())
+		c.log().Info("reset", "end", sides[0].String())
 	} else {
-		c.log.Load().Info("reset of both ends")
+		c.log().Info("reset of both ends")
 	}
 	for _, side := range sides {
 		c.ends[side].again.reset()
@@ -80,7 +80,7 @@ func (c *control) adapt(cmd *command) error {
 			}
 		case socketOf(was) != socketOf(end):
 			if err := o.listener.SetFile(socketOf(end)); err != nil {
-				c.log.Load().Error("the socket's file keeps its mode and its owners", "end", side.String(), "error", err)
+				c.log().Error("the socket's file keeps its mode and its owners", "end", side.String(), "error", err)
 				c.note(side.String(), err)
 			}
 		}

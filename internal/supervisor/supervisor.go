@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -51,6 +52,7 @@ func New(links []config.Link, log *slog.Logger) (*Supervisor, error) {
 		log:     log,
 		loop:    loop,
 		keeper:  endpoint.NewKeeper(lookInterval),
+		tidier:  newTidier(debug.FreeOSMemory),
 		newWire: relay.NewLink,
 		bind:    endpoint.Bind,
 	}}
@@ -94,6 +96,10 @@ func (s *Supervisor) Run() error {
 	}, func(error) {}) // the links need it until they have ended, and then stop it
 	group.Add(func() error {
 		s.parts.keeper.Run(s.ctx.Done())
+		return nil
+	}, func(error) { s.stop() })
+	group.Add(func() error {
+		s.parts.tidier.run(s.ctx.Done())
 		return nil
 	}, func(error) { s.stop() })
 	return group.Run()
