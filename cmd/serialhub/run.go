@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 
 	"serialhub/internal/api"
 	"serialhub/internal/config"
+	"serialhub/internal/continuity"
 	"serialhub/internal/limits"
 	"serialhub/internal/reload"
 	"serialhub/internal/supervisor"
@@ -70,13 +72,33 @@ func serve(c *config.Config, options runOptions, settings *logSettings, log *slo
 	if err := limits.Fit(enabled(c.Links), log); err != nil {
 		return err
 	}
-	links, err := supervisor.New(c.Links, log)
+	program, err := os.Executable() // now, before it may be replaced on disk
+	if err != nil {
+		return fmt.Errorf("this program cannot be found: %w", err)
+	}
+	manager, err := continuity.FindManager()
 	if err != nil {
 		return err
 	}
+	store, left, err := continuity.Open(manager, log)
+	if err != nil {
+		return err
+	}
+	before := state{StartedAt: time.Now()}
+	if left.State != nil {
+		if err := json.Unmarshal(left.State, &before); err != nil {
+			return fmt.Errorf("what the program before this one has left cannot be read: %w", err)
+		}
+	}
+	links, err := supervisor.New(c.Links, log, &supervisor.Past{Store: store, Left: left, Links: before.Links})
+	if err != nil {
+		return err
+	}
+	notify := newNotifier(manager, links, log)
 	var front *api.Front
 	// All that can fail comes first: a reload that cannot have the API's new address changes nothing.
 	reloader := reload.New(options.load, func(next *config.Config) (config.Changes, error) {
+		defer notify.reloading()()
 		if err := limits.Fit(enabled(next.Links), log); err != nil {
 			return config.Changes{}, err
 		}
@@ -86,15 +108,27 @@ func serve(c *config.Config, options runOptions, settings *logSettings, log *slo
 		settings.set(next.Log)
 		return links.Apply(next.Links)
 	}, log)
-	about := api.About{Version: version(), Config: c.Path, StartedAt: time.Now()}
-	if front, err = api.NewFront(api.Handler(links, reloader, about, log), c.API.Listen, log); err != nil {
+	about := api.About{Version: version(), Config: c.Path, StartedAt: before.StartedAt}
+	if front, err = api.NewFront(api.Handler(links, reloader, about, log), c.API.Listen, left.Take(api.SocketPrefix), log); err != nil {
 		return err
 	}
+	store.Discard(left)
 	log.Info("started", "version", about.Version, "pid", os.Getpid(), "config", about.Config, "links", len(c.Links))
 
 	var group run.Group
-	signals := newSignals(reloader.Ask, log)
-	group.Add(signals.run, signals.interrupt)
+	replace := &upgrade{program: program, config: c.Path, startedAt: before.StartedAt, store: store, links: links, front: front, log: log}
+	signals := newSignals(reloader.Ask, replace.run, log)
+	group.Add(func() error {
+		err := signals.run()
+		if manager != nil {
+			log.Info("the peers are left to the service manager, and to the hub that it starts next")
+			links.Leave()
+		}
+		return err
+	}, signals.interrupt)
+	if manager != nil {
+		group.Add(notify.run, notify.interrupt)
+	}
 	group.Add(links.Run, func(error) { links.Stop() })
 	group.Add(front.Run, func(error) { front.Stop() })
 	group.Add(reloader.Run, func(error) { reloader.Stop() })

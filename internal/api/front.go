@@ -7,10 +7,14 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"serialhub/internal/config"
+	"serialhub/internal/continuity"
 )
 
 // answerTime is how long a front that stops waits for the answers under way.
@@ -23,17 +27,26 @@ type Front struct {
 	quit   chan struct{}
 	stop   func()
 
+	gate gate
+
 	mu        sync.Mutex
+	left      []continuity.File // sockets of an earlier program, until they are taken over
 	running   bool
 	listeners map[config.APIAddress]net.Listener
 }
 
-// NewFront opens the addresses. Nothing is served before Run, but clients can connect from now on.
-func NewFront(handler http.Handler, addresses []config.APIAddress, log *slog.Logger) (*Front, error) {
-	f := &Front{server: newServer(handler, log), log: log, quit: make(chan struct{}), listeners: map[config.APIAddress]net.Listener{}}
+// NewFront opens the addresses, or takes over the sockets that an earlier program has left for them; it closes those for others.
+// Nothing is served before Run, but clients can connect from now on.
+func NewFront(handler http.Handler, addresses []config.APIAddress, left []continuity.File, log *slog.Logger) (*Front, error) {
+	f := &Front{log: log, left: left, quit: make(chan struct{}), listeners: map[config.APIAddress]net.Listener{}}
+	f.server = newServer(f.gate.count(handler), log)
 	f.stop = sync.OnceFunc(func() { close(f.quit) })
 	var err error
 	f.listeners, err = f.open(addresses)
+	for _, file := range f.left {
+		unix.Close(file.FD) // no address of this config
+	}
+	f.left = nil
 	return f, err
 }
 
@@ -91,7 +104,7 @@ func (f *Front) open(addresses []config.APIAddress) (map[config.APIAddress]net.L
 		if f.listeners[addr] != nil || opened[addr] != nil {
 			continue
 		}
-		listener, err := listen(addr)
+		listener, err := f.listen(addr)
 		if err != nil {
 			for _, other := range opened {
 				closeListener(other, f.log)
@@ -103,10 +116,28 @@ func (f *Front) open(addresses []config.APIAddress) (map[config.APIAddress]net.L
 	return opened, nil
 }
 
+// listen opens an address, or takes over the socket that was left for it.
+func (f *Front) listen(addr config.APIAddress) (net.Listener, error) {
+	for i, file := range f.left {
+		trace, found := strings.CutPrefix(file.Name, socketName(addr.String(), ""))
+		if !found {
+			continue
+		}
+		f.left = slices.Delete(f.left, i, i+1)
+		listener, err := adopt(addr, file.FD, trace)
+		if err == nil {
+			return listener, nil
+		}
+		f.log.Warn("a socket of the API that was left cannot be used", "address", addr.String(), "error", err)
+		break
+	}
+	return listen(addr)
+}
+
 func (f *Front) serve(addr config.APIAddress, listener net.Listener) {
 	f.log.Info("the API answers", "address", addr.Network+":"+listener.Addr().String())
 	go func() {
-		err := f.server.Serve(listener)
+		err := f.server.Serve(&gatedListener{listener, &f.gate})
 		if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			f.log.Error("the API does not answer any more", "address", addr.String(), "error", err)
 		}

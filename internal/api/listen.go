@@ -31,10 +31,27 @@ func listen(addr config.APIAddress) (net.Listener, error) {
 	return listener, nil
 }
 
+// socketMode is the mode of a unix socket's file.
+const socketMode = 0o600
+
+// adopt takes over a socket that an earlier program has left. It owns the descriptor also if it returns an error.
+func adopt(addr config.APIAddress, fd int, trace string) (net.Listener, error) {
+	if addr.Network == "unix" {
+		path, err := address.Parse(addr.Address, "/")
+		if err != nil {
+			unix.Close(fd) // it is of no use
+			return nil, err
+		}
+		return adoptUnix(fd, endpoint.Socket{Address: path, Mode: socketMode}, trace)
+	}
+	defer unix.Close(fd) // the listener has a copy
+	return netListener(fd)
+}
+
 // unixListener closes both views of one socket: net's, which serves, and the endpoint's, which owns the file.
 // Both the front and http.Server close it, and a descriptor that is closed twice may be somebody else's by then.
 type unixListener struct {
-	net.Listener
+	*net.UnixListener
 	owner *endpoint.Listener
 	once  sync.Once
 	err   error // of closing it
@@ -45,7 +62,7 @@ func listenUnix(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	owner, err := endpoint.Bind(endpoint.Socket{Address: addr, Mode: 0o600})
+	owner, err := endpoint.Bind(endpoint.Socket{Address: addr, Mode: socketMode})
 	if err != nil {
 		return nil, fmt.Errorf("the API cannot listen: %w", err)
 	}
@@ -56,7 +73,7 @@ func listenUnix(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("the API cannot listen on %s: %w", addr, err), owner.Close())
 	}
-	return &unixListener{Listener: view, owner: owner}, nil
+	return newUnixListener(view, owner)
 }
 
 func netListener(fd int) (net.Listener, error) {
@@ -69,7 +86,16 @@ func netListener(fd int) (net.Listener, error) {
 	return net.FileListener(file)
 }
 
+func newUnixListener(view net.Listener, owner *endpoint.Listener) (net.Listener, error) {
+	unixView, ok := view.(*net.UnixListener)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("%s is not a unix socket", view.Addr()), view.Close(), owner.Close())
+	}
+	unixView.SetUnlinkOnClose(false) // the file is the owner's
+	return &unixListener{UnixListener: unixView, owner: owner}, nil
+}
+
 func (l *unixListener) Close() error {
-	l.once.Do(func() { l.err = errors.Join(l.Listener.Close(), l.owner.Close()) })
+	l.once.Do(func() { l.err = errors.Join(l.UnixListener.Close(), l.owner.Close()) })
 	return l.err
 }

@@ -38,7 +38,7 @@ func NewKeeper(interval time.Duration) *Keeper {
 // Watch has lost called, once and without waiting, when the listener's file is no longer there. The function that it
 // returns ends the watch; it is safe to call at any time, and more than once.
 func (k *Keeper) Watch(l *Listener, lost func()) (forget func()) {
-	path := l.addr.Path()
+	path := l.path()
 	if path == "" {
 		return func() {}
 	}

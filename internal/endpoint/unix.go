@@ -30,9 +30,18 @@ type Socket struct {
 // Listener accepts the peers of one end on a unix stream socket. It owns the descriptor and the socket's file.
 // It is not safe for use by several goroutines at once.
 type Listener struct {
-	fd   int
-	addr address.Address
-	file fileID // zero for an abstract socket
+	fd      int
+	addr    address.Address
+	file    fileID // zero for an abstract socket
+	foreign bool   // somebody else has bound it, and the file is theirs
+}
+
+// path is where the socket's file is, if it is the Listener's own.
+func (l *Listener) path() string {
+	if l.foreign {
+		return ""
+	}
+	return l.addr.Path()
 }
 
 // fileID tells one file from another that was put in its place.
@@ -123,7 +132,7 @@ func dress(fd int, path string, mode uint32, uid, gid int) error {
 // SetFile gives the socket's file another mode and other owners; whoever is connected stays. It is safe to call while
 // another goroutine accepts.
 func (l *Listener) SetFile(s Socket) error {
-	path := l.addr.Path()
+	path := l.path()
 	if path == "" {
 		return nil
 	}
@@ -180,7 +189,7 @@ func (l *Listener) Accept() (Peer, error) {
 // Close stops listening and removes the socket's file, unless another has taken its place.
 func (l *Listener) Close() error {
 	var errs []error
-	if path := l.addr.Path(); path != "" && l.file != (fileID{}) {
+	if path := l.path(); path != "" && l.file != (fileID{}) {
 		if now, err := fileAt(path); err == nil && now == l.file {
 			errs = append(errs, os.Remove(path))
 		}

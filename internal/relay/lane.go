@@ -117,6 +117,7 @@ func (l *lane) fill(limit int) int {
 		case len(l.left) > 0: // the end of what it said, or an error, after which there is no more
 			unix.Close(source.FD) // it has been shut down and read to its end
 			l.left = l.left[1:]
+			l.link.changed = true
 		default: // it will say no more, but it may be there to listen still: shutdown(SHUT_WR), or EPOLLHUP is to come
 			source.silent = true
 			return 0
@@ -176,9 +177,16 @@ func (l *lane) hasPipe() bool {
 	}
 	if l.pipe == nil {
 		l.pool.wait(l)
+		return false
 	}
-	return l.pipe != nil
+	if l.pipe.owner != nil && l.pipe.owner.Load() != l.id() {
+		l.pipe.owner.Store(l.id()) // before there is a byte in it
+	}
+	return true
 }
+
+// id tells the lane from all others, also of processes before this one.
+func (l *lane) id() uint64 { return l.link.id<<1 | uint64(l.from.side) }
 
 // returnPipe gives the pipe back if it is empty.
 func (l *lane) returnPipe() {

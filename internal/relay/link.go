@@ -38,6 +38,7 @@ type Listener interface {
 	FD() int // is readable when a peer waits
 	Accept() (endpoint.Peer, error)
 	Close() error
+	Trace() string // what the next process has to know of it
 }
 
 // Event is something that happened at an end, or to the link.
@@ -55,6 +56,7 @@ type EventKind int
 // The events of a link. Arrived, Queued and Rejected are to be followed by a call of Seen, AcceptFailed by one of Accept.
 const (
 	Arrived      EventKind = iota // a peer has the end
+	Resumed                       // a peer of an earlier process has the end still
 	Left                          // the peer of the end is gone; Err is nil if it has closed cleanly
 	Queued                        // a peer waits for the end; Arrived or Dequeued follows
 	Dequeued                      // a peer is gone that has waited
@@ -77,17 +79,47 @@ var (
 
 var errOver = errors.New("the link is closed")
 
+// Hooks are what a link calls on its loop's goroutine, and must not block.
+type Hooks struct {
+	Report func(Event)
+	Keep   func([]Part) // takes note of what the link owns, so that it outlives the process; nil if nobody does
+}
+
+// Part is a descriptor that a link owns, and what it is there for. What the link does with it before Keep returns, it does to a
+// descriptor that is kept already.
+type Part struct {
+	Side  Side
+	Role  Role
+	FD    int
+	Trace string // of a listener
+}
+
+// Role is what a descriptor is to its link.
+type Role string
+
+// The roles.
+const (
+	RoleListener Role = "listener"
+	RolePeer     Role = "peer"    // is connected
+	RoleClosing  Role = "closing" // likewise, and is closed once it has got what was sent to it
+	RoleQueued   Role = "queued"  // waits for the end; in the order of arrival
+	RoleLeft     Role = "left"    // has gone, with bytes that are unread; in the order of departure
+)
+
 // Link joins the peers of two ends. It runs on its loop; its exported methods hand their work to the loop, wait
 // until it is done, and may be called from any other goroutine.
 type Link struct {
 	loop    *Loop
-	report  func(Event)
+	id      uint64
+	hooks   Hooks
 	rules   Rules
 	ends    [2]*end
 	lanes   [2]*lane // lanes[side] carries what comes from that side
 	peers   uint64   // that have come so far
 	ending  bool     // it drains, then closes
 	over    bool
+	resting bool  // it reads only what has been sent up to now, and lets nobody in
+	changed bool  // the link has other parts than those that are kept
 	outcome error // what Over reports
 }
 
@@ -104,9 +136,9 @@ type end struct {
 	entering bool    // somebody has been accepted, and is not let in yet
 }
 
-// NewLink makes a link without listeners. Events are reported on the loop's goroutine, so report must not block.
-func NewLink(loop *Loop, rules Rules, counters *[2]Counters, report func(Event)) *Link {
-	k := &Link{loop: loop, report: report, rules: rules}
+// NewLink makes a link without listeners. Its id is unique, also among the links of processes before this one, and not 0.
+func NewLink(loop *Loop, id uint64, rules Rules, counters *[2]Counters, hooks Hooks) *Link {
+	k := &Link{loop: loop, id: id, hooks: hooks, rules: rules}
 	for side := range k.ends {
 		k.ends[side] = &end{side: Side(side), count: &counters[side]}
 	}
@@ -135,6 +167,7 @@ func (k *Link) Listen(side Side, listener Listener) error {
 			k.lastCall(e)
 			k.stopListening(e)
 			e.listener, e.accept, e.paused = listener, accept, false
+			k.changed = true
 			k.settle()
 		}
 	})
@@ -161,9 +194,10 @@ func (k *Link) Evict(side Side) {
 func (k *Link) dismissQueue(e *end) {
 	for _, p := range e.queue {
 		k.hangUp(p)
-		k.report(Event{Kind: Dequeued, Side: e.side, ID: p.id, Peer: p.Credentials})
+		k.hooks.Report(Event{Kind: Dequeued, Side: e.side, ID: p.id, Peer: p.Credentials})
 	}
 	e.queue = nil
+	k.changed = true
 }
 
 // SetRules changes how the link behaves from now on. Whoever is connected stays.
@@ -253,6 +287,22 @@ func (k *Link) Drain() {
 	})
 }
 
+// Rest has the link read only what has been sent up to now, and let nobody in, so that it can be left to the next process. It
+// tells whether all that has been delivered.
+func (k *Link) Rest() (delivered bool) {
+	k.loop.call(k, func() {
+		if !k.resting && !k.ending && !k.over {
+			k.resting = true
+			for _, lane := range k.lanes {
+				lane.finish()
+			}
+			k.settle()
+		}
+		delivered = k.over || k.lanes[A].delivered() && k.lanes[B].delivered()
+	})
+	return delivered
+}
+
 // Close closes the link at once.
 func (k *Link) Close() {
 	k.loop.call(k, func() { k.finish(k.outcome) })
@@ -286,8 +336,9 @@ func (k *Link) settle() {
 	}
 	for _, e := range k.ends {
 		if e.peer == nil && len(e.queue) > 0 && k.free(e) {
-			k.attach(e, e.queue[0])
+			first := e.queue[0]
 			e.queue = e.queue[1:]
+			k.attach(e, first)
 		}
 	}
 	for side, e := range k.ends {
@@ -302,11 +353,45 @@ func (k *Link) settle() {
 			k.loop.interest(e.peer.watch, when(readable, unix.EPOLLIN)|when(writable, unix.EPOLLOUT))
 		}
 	}
+	k.keep()
+}
+
+// keep has the link's parts kept, if they have changed.
+func (k *Link) keep() {
+	if !k.changed {
+		return
+	}
+	k.changed = false
+	if k.hooks.Keep != nil {
+		k.hooks.Keep(k.parts())
+	}
+}
+
+// parts are what the link owns, but for pipes.
+func (k *Link) parts() (list []Part) {
+	for side, e := range k.ends {
+		add := func(role Role, fd int) { list = append(list, Part{Side: Side(side), Role: role, FD: fd}) }
+		if e.listener != nil {
+			list = append(list, Part{Side: Side(side), Role: RoleListener, FD: e.listener.FD(), Trace: e.listener.Trace()})
+		}
+		if e.peer != nil && e.peer.closing {
+			add(RoleClosing, e.peer.FD)
+		} else if e.peer != nil {
+			add(RolePeer, e.peer.FD)
+		}
+		for _, p := range e.queue {
+			add(RoleQueued, p.FD)
+		}
+		for _, p := range k.lanes[side].left {
+			add(RoleLeft, p.FD)
+		}
+	}
+	return list
 }
 
 // free tells whether an end can have another peer now.
 func (k *Link) free(e *end) bool {
-	return !k.ending && !k.partnerCloses(e) && len(k.lanes[e.side].left) < maxLeft
+	return !k.ending && !k.resting && !k.partnerCloses(e) && len(k.lanes[e.side].left) < maxLeft
 }
 
 // partnerCloses tells whether the peer at the other end is being closed. A newcomer would not belong to it.
@@ -339,9 +424,10 @@ func (k *Link) stopListening(e *end) {
 	}
 	k.loop.unwatch(e.accept)
 	if err := e.listener.Close(); err != nil && !errors.Is(err, os.ErrNotExist) {
-		k.report(Event{Kind: CloseFailed, Side: e.side, Err: err})
+		k.hooks.Report(Event{Kind: CloseFailed, Side: e.side, Err: err})
 	}
 	e.listener, e.accept = nil, nil
+	k.changed = true
 }
 
 // fail closes a link whose handler panicked.
@@ -359,11 +445,13 @@ func (k *Link) finish(err error) {
 		if p := e.peer; p != nil {
 			e.peer = nil
 			k.hangUp(p)
-			k.report(Event{Kind: Left, Side: e.side, ID: p.id, Peer: p.Credentials, Err: errOver})
+			k.hooks.Report(Event{Kind: Left, Side: e.side, ID: p.id, Peer: p.Credentials, Err: errOver})
 		}
 	}
 	k.closeLanes()
-	k.report(Event{Kind: Over, Err: err})
+	k.changed = true
+	k.keep() // nothing
+	k.hooks.Report(Event{Kind: Over, Err: err})
 }
 
 func (k *Link) hangUp(p *peer) {

@@ -52,7 +52,7 @@ func newBench(t testing.TB) *bench {
 func newBenchWith(t testing.TB, rules relay.Rules) *bench {
 	t.Helper()
 	testenv.NoDescriptorsLeft(t)
-	loop, err := relay.NewLoop()
+	loop, err := relay.NewLoop(nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func newBenchWith(t testing.TB, rules relay.Rules) *bench {
 func (b *bench) another(rules relay.Rules) *bench {
 	b.t.Helper()
 	b = &bench{t: b.t, loop: b.loop, events: make(chan relay.Event, 1024)}
-	b.link = relay.NewLink(b.loop, rules, &b.counters, func(e relay.Event) { b.events <- e })
+	b.link = relay.NewLink(b.loop, 1, rules, &b.counters, relay.Hooks{Report: func(e relay.Event) { b.events <- e }})
 	b.t.Cleanup(b.link.Close)
 	dir := testenv.Dir(b.t)
 	for _, side := range []relay.Side{relay.A, relay.B} {

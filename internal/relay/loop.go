@@ -59,8 +59,9 @@ type PanicError struct {
 
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
-// NewLoop makes a loop. It owns two descriptors, which Run closes when it returns.
-func NewLoop() (*Loop, error) {
+// NewLoop makes a loop that keeps its pipes in a vault, which may be nil, and takes over those that an earlier process has left
+// there. It owns them and two more descriptors, which Run closes when it returns.
+func NewLoop(vault Vault, pipes []Pipe) (*Loop, error) {
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
@@ -71,6 +72,11 @@ func NewLoop() (*Loop, error) {
 		return nil, os.NewSyscallError("eventfd", err)
 	}
 	l := &Loop{epfd: epfd, wakefd: wakefd, scratch: make([]byte, chunk), watches: map[int]*watch{}, done: make(chan struct{})}
+	l.pool = pool{vault: vault, found: map[uint64]*pipe{}}
+	if err := l.pool.inherit(pipes); err != nil {
+		l.closeDescriptors()
+		return nil, fmt.Errorf("a pipe that was left cannot be used: %w", err)
+	}
 	if _, err := l.watch(wakefd, unix.EPOLLIN, nil, func(uint32) { l.drainWake() }); err != nil {
 		l.closeDescriptors()
 		return nil, err

@@ -80,7 +80,7 @@ func (k *Link) arriveOne(e *end) bool {
 	}
 	if err != nil {
 		e.paused = true
-		k.report(Event{Kind: AcceptFailed, Side: e.side, Err: err})
+		k.hooks.Report(Event{Kind: AcceptFailed, Side: e.side, Err: err})
 		return false
 	}
 	k.admit(e, accepted)
@@ -107,7 +107,7 @@ func (k *Link) admit(e *end, accepted endpoint.Peer) {
 	if p.watch, err = k.loop.watch(p.FD, 0, k, func(events uint32) { k.ready(e, p, events) }); err != nil {
 		unix.Close(p.FD) // nothing was read from it
 		e.paused = true
-		k.report(Event{Kind: AcceptFailed, Side: e.side, Err: fmt.Errorf("a peer could not be taken in: %w", err)})
+		k.hooks.Report(Event{Kind: AcceptFailed, Side: e.side, Err: fmt.Errorf("a peer could not be taken in: %w", err)})
 		return
 	}
 	if e.peer != nil && rules.Busy == Replace {
@@ -134,6 +134,7 @@ func (k *Link) enqueue(e *end, p *peer, first bool) {
 	} else {
 		e.queue = append(e.queue, p)
 	}
+	k.changed = true
 	k.tell(Event{Kind: Queued, Side: e.side, ID: p.id, Peer: p.Credentials})
 }
 
@@ -147,6 +148,7 @@ func (k *Link) reject(e *end, p *peer, why error) {
 // attach gives a free end to a peer.
 func (k *Link) attach(e *end, p *peer) {
 	e.peer = p
+	k.changed = true
 	k.lanes[e.side.Other()].full = false
 	e.count.Connections.Add(1)
 	k.tell(Event{Kind: Arrived, Side: e.side, ID: p.id, Peer: p.Credentials})
@@ -155,7 +157,7 @@ func (k *Link) attach(e *end, p *peer) {
 // tell reports an event for which somebody has to call Seen.
 func (k *Link) tell(event Event) {
 	k.ends[event.Side].unseen++
-	k.report(event)
+	k.hooks.Report(event)
 }
 
 // forget drops a peer that has left while it waited.
@@ -163,9 +165,10 @@ func (k *Link) forget(e *end, p *peer) {
 	for i, waiting := range e.queue {
 		if waiting == p {
 			e.queue = append(e.queue[:i:i], e.queue[i+1:]...)
+			k.changed = true
 			k.loop.unwatch(p.watch)
 			unix.Close(p.FD) // nothing was read from it
-			k.report(Event{Kind: Dequeued, Side: e.side, ID: p.id, Peer: p.Credentials})
+			k.hooks.Report(Event{Kind: Dequeued, Side: e.side, ID: p.id, Peer: p.Credentials})
 			return
 		}
 	}
@@ -208,8 +211,8 @@ func (k *Link) carry(lane *lane) {
 	}
 }
 
-// resume goes on with a lane that had to wait for a pipe.
-func (k *Link) resume(lane *lane) {
+// goOn goes on with a lane that had to wait for a pipe.
+func (k *Link) goOn(lane *lane) {
 	if !k.over {
 		k.pump(lane, 0)
 		k.settle()
@@ -231,7 +234,7 @@ func (k *Link) depart(e *end, err error) {
 	if ends && !k.ending {
 		k.outcome = ErrLost
 		k.drain()
-		k.report(Event{Kind: Ending})
+		k.hooks.Report(Event{Kind: Ending})
 	}
 }
 
@@ -240,6 +243,7 @@ func (k *Link) depart(e *end, err error) {
 func (k *Link) detach(e *end, why error) {
 	p := e.peer
 	e.peer = nil
+	k.changed = true
 	k.loop.unwatch(p.watch)
 	unix.Shutdown(p.FD, unix.SHUT_RDWR) // it may have done so itself
 	incoming := k.lanes[e.side.Other()]
@@ -257,9 +261,10 @@ func (k *Link) detach(e *end, why error) {
 	} else {
 		unix.Close(p.FD) // it has been read to its end
 	}
-	k.report(Event{Kind: Left, Side: e.side, ID: p.id, Peer: p.Credentials, Err: why})
+	k.hooks.Report(Event{Kind: Left, Side: e.side, ID: p.id, Peer: p.Credentials, Err: why})
 	k.pump(outgoing, 0)
 	if other := k.ends[e.side.Other()].peer; other != nil && k.rules.CloseBoth {
 		other.closing = true
+		k.changed = true
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,11 +22,27 @@ const (
 	hungryTime = 100 * time.Millisecond
 )
 
+// Vault keeps pipes where they outlive the process. Its functions are called on the loop's goroutine.
+type Vault interface {
+	AddPipe(r, w int) (slot int, owner *atomic.Uint64) // owner is where the pipe's lane is written
+	RemovePipe(slot int)
+}
+
+// Pipe is a pipe that an earlier process has left. The loop that is made with it owns its descriptors.
+type Pipe struct {
+	R, W  int
+	Slot  int
+	Owner *atomic.Uint64
+}
+
 // pipe is a kernel pipe, non-blocking, on its way through which bytes cross a lane (pipe(7)).
 type pipe struct {
 	r, w int
 	room int // how many bytes it may hold; it takes that many in any case, if they are written in one piece
 	held int // how many it holds
+
+	slot  int            // of the vault, if there is one
+	owner *atomic.Uint64 // in the vault, the id of the lane that used it last; nil without a vault
 }
 
 func newPipe() (*pipe, error) {
@@ -149,8 +166,10 @@ func splice(from, to, n int) (int, error) {
 // pool lends pipes to the lanes of a loop, for as long as they hold bytes: an idle link has none, and the pipe that was
 // used last is used next.
 type pool struct {
+	vault  Vault // may be nil
 	free   []*pipe
-	hungry []*lane // that wait for a pipe, because no more descriptors can be had
+	found  map[uint64]*pipe // left by an earlier process with bytes in them, by the lane's id
+	hungry []*lane          // that wait for a pipe, because no more descriptors can be had
 }
 
 // borrow returns an empty pipe, or nil if there is none now.
@@ -166,16 +185,56 @@ func (p *pool) borrow() *pipe {
 
 func (p *pool) grow() bool {
 	pipe, err := newPipe()
-	if err == nil {
-		p.free = append(p.free, pipe)
+	if err != nil {
+		return false
 	}
-	return err == nil
+	if p.vault != nil {
+		pipe.slot, pipe.owner = p.vault.AddPipe(pipe.r, pipe.w)
+	}
+	p.free = append(p.free, pipe)
+	return true
+}
+
+// inherit takes over pipes of an earlier process.
+func (p *pool) inherit(pipes []Pipe) error {
+	for _, left := range pipes {
+		size, err := unix.FcntlInt(uintptr(left.W), unix.F_GETPIPE_SZ, 0)
+		if err != nil {
+			return os.NewSyscallError("fcntl", err)
+		}
+		held, err := unix.IoctlGetInt(left.R, unix.SIOCINQ)
+		if err != nil {
+			return os.NewSyscallError("ioctl SIOCINQ", err)
+		}
+		pipe := &pipe{r: left.R, w: left.W, room: min(size, chunk), held: held, slot: left.Slot, owner: left.Owner}
+		if held > 0 {
+			p.found[left.Owner.Load()] = pipe
+		} else {
+			p.giveBack(pipe)
+		}
+	}
+	return nil
+}
+
+// lose closes pipes of an earlier process that no lane has claimed.
+func (p *pool) lose() {
+	for _, pipe := range p.found {
+		p.discard(pipe)
+	}
+	p.found = nil
+}
+
+func (p *pool) discard(pipe *pipe) {
+	if p.vault != nil {
+		p.vault.RemovePipe(pipe.slot)
+	}
+	pipe.close()
 }
 
 // giveBack takes a pipe that is not needed any more. If bytes are left in it, they are lost.
 func (p *pool) giveBack(pipe *pipe) {
 	if pipe.held > 0 || len(p.free) >= spares {
-		pipe.close()
+		p.discard(pipe)
 		return
 	}
 	p.free = append(p.free, pipe)
@@ -197,7 +256,7 @@ func (p *pool) feed() {
 	for _, lane := range slices.Clone(p.hungry) {
 		p.hungry = p.hungry[1:]
 		lane.hungry = false
-		guard(lane.link, func() { lane.link.resume(lane) })
+		guard(lane.link, func() { lane.link.goOn(lane) })
 	}
 }
 

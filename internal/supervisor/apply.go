@@ -43,7 +43,7 @@ func (s *Supervisor) Apply(next []config.Link) (config.Changes, error) {
 		l := byName[c.Name]
 		switch {
 		case l == nil:
-			l = newLink(c, s.parts, plan.ready[c.Name])
+			l = newLink(c, s.parts, plan.ready[c.Name], nil)
 			go l.run()
 		case !s.configs[l].Equal(*c):
 			cmd := newCommand(update)

@@ -41,7 +41,7 @@ func manyLinks(b *testing.B, dir string, n int) []config.Link {
 // runLinks runs a supervisor and waits until every end is open.
 func runLinks(b *testing.B, links []config.Link) (s *Supervisor, end func()) {
 	b.Helper()
-	s, err := New(links, slog.New(slog.DiscardHandler))
+	s, err := New(links, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		b.Fatal(err)
 	}

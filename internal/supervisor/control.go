@@ -13,7 +13,7 @@ import (
 // the link's goroutine that runs it.
 type control struct {
 	*link
-	wire    *relay.Link
+	wire    *relay.Link // also the link's
 	events  *mailbox
 	over    chan error // has room for one; told how the wire has ended
 	outcome error      // what over told
@@ -69,13 +69,18 @@ func newControl(l *link) *control {
 
 // connectWire makes the wire.
 func (c *control) connectWire() {
-	c.wire = c.parts.newWire(c.parts.loop, rules(c.config), &c.counters, func(event relay.Event) {
+	hooks := relay.Hooks{Report: func(event relay.Event) {
 		if event.Kind == relay.Over {
 			c.over <- event.Err
 			return
 		}
 		c.events.put(event)
-	})
+	}}
+	if c.stash != nil {
+		hooks.Keep = c.keep
+	}
+	c.wire = c.parts.newWire(c.parts.loop, c.id(), rules(c.config), &c.counters, hooks)
+	c.link.wire.Store(c.wire)
 }
 
 // endWire ends the wire and tells how it has ended. What the peers have sent is delivered first: after a loss for as
@@ -146,10 +151,14 @@ func (o *opener) stopTimer() {
 // run opens both ends and keeps them open. It returns why the link is to end, or errOver when the wire has ended.
 func (c *control) run(first *command) error {
 	defer c.stopWatching()
-	c.update(func(*Link) {}) // nothing is open yet
+	if err := c.takeOver(); err != nil {
+		return err
+	}
 	for _, side := range bothSides() {
-		if err := c.open(side); err != nil {
-			return err
+		if c.ends[side].listener == nil {
+			if err := c.open(side); err != nil {
+				return err
+			}
 		}
 	}
 	if first != nil {
@@ -209,6 +218,15 @@ func (c *control) open(side relay.Side) error {
 		c.update(func(s *Link) { s.Ends[side].failing = true })
 		return nil
 	}
+	c.watchOver(side, listener)
+	c.update(func(s *Link) { s.Ends[side].listening, s.Ends[side].failing = true, false })
+	c.log().Info("listening", "end", side.String(), "address", c.end(side).Listen.String())
+	return nil
+}
+
+// watchOver takes note that an end listens, and has its file looked after.
+func (c *control) watchOver(side relay.Side, listener *endpoint.Listener) {
+	o := &c.ends[side]
 	o.listener = listener
 	o.again.succeeded()
 	o.forget = c.parts.keeper.Watch(listener, func() {
@@ -217,9 +235,6 @@ func (c *control) open(side relay.Side) error {
 		default:
 		}
 	})
-	c.update(func(s *Link) { s.Ends[side].listening, s.Ends[side].failing = true, false })
-	c.log().Info("listening", "end", side.String(), "address", c.end(side).Listen.String())
-	return nil
 }
 
 // socket opens an end's socket, or takes the one that is open already.
@@ -227,6 +242,9 @@ func (c *control) socket(side relay.Side) (*endpoint.Listener, error) {
 	if listener := c.ready[side]; listener != nil {
 		c.ready[side] = nil
 		return listener, nil
+	}
+	if c.passed[side] >= 0 {
+		return c.foreign(side)
 	}
 	return c.parts.bind(socketOf(c.end(side)))
 }

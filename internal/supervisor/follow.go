@@ -10,8 +10,10 @@ import (
 )
 
 // follow brings the status up to what has happened on the wire. It returns errNoWire if that is ending by itself.
-func (c *control) follow() (err error) {
-	for _, event := range c.events.take() {
+func (c *control) follow() error { return c.followAll(c.events.take()) }
+
+func (c *control) followAll(events []relay.Event) (err error) {
+	for _, event := range events {
 		switch event.Kind {
 		case relay.Arrived:
 			c.arrived(event)
@@ -33,7 +35,7 @@ func (c *control) follow() (err error) {
 			c.log().Warn("could not close the socket cleanly", "end", event.Side.String(), "error", event.Err)
 		case relay.Ending:
 			err = errNoWire
-		case relay.Over: // for the other actor
+		case relay.Resumed, relay.Over: // are seen to elsewhere
 		}
 	}
 	return err

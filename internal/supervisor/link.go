@@ -5,9 +5,11 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"serialhub/internal/config"
+	"serialhub/internal/continuity"
 	"serialhub/internal/endpoint"
 	"serialhub/internal/relay"
 )
@@ -22,11 +24,16 @@ type link struct {
 	parts    parts
 	counters [2]relay.Counters
 	commands chan *command
-	again    *retry        // of the link as a whole
-	released [2]bool       // ends whose address another end is to have; they open nothing until the next update
-	handed   *command      // one that the control has taken, and the link is to hear when the wire has ended
-	quit     chan struct{} // closed to end it
-	ended    chan struct{} // closed when run has returned
+	again    *retry                     // of the link as a whole
+	legacy   *legacy                    // what an earlier process has left, until it is taken over
+	passed   [2]int                     // sockets of the service manager, which a life makes a copy of; -1 for none
+	stash    *continuity.LinkStash      // where the link's parts are kept; nil if nowhere
+	rests    bool                       // it does not run at first
+	wire     atomic.Pointer[relay.Link] // while it lives
+	released [2]bool                    // ends whose address another end is to have; they open nothing until the next update
+	handed   *command                   // one that the control has taken, and the link is to hear when the wire has ended
+	quit     chan struct{}              // closed to end it
+	ended    chan struct{}              // closed when run has returned
 
 	mu     sync.Mutex
 	status Link
@@ -39,13 +46,17 @@ type parts struct {
 	loop     *relay.Loop
 	keeper   *endpoint.Keeper
 	tidier   *tidier
-	newWire  func(*relay.Loop, relay.Rules, *[2]relay.Counters, func(relay.Event)) *relay.Link
+	store    *continuity.Store // nil if nothing is to outlive the process
+	adopting *sync.WaitGroup   // has one for each link that has not taken over yet what was left for it
+	newWire  func(*relay.Loop, uint64, relay.Rules, *[2]relay.Counters, relay.Hooks) *relay.Link
 	bind     func(endpoint.Socket) (*endpoint.Listener, error)
 }
 
-func newLink(c *config.Link, p parts, ready [2]*endpoint.Listener) *link {
+func newLink(c *config.Link, p parts, ready [2]*endpoint.Listener, left *legacy) *link {
 	l := &link{
 		ready:    ready,
+		legacy:   left,
+		passed:   [2]int{-1, -1},
 		parts:    p,
 		commands: make(chan *command),
 		quit:     make(chan struct{}),
@@ -58,6 +69,10 @@ func newLink(c *config.Link, p parts, ready [2]*endpoint.Listener) *link {
 	}
 	l.become(c)
 	l.again = newRetry(c.Restart)
+	l.openStash()
+	if left != nil && left.status != nil {
+		l.rests = l.restore(left.status)
+	}
 	return l
 }
 
@@ -81,11 +96,12 @@ func (l *link) end(side relay.Side) config.End { return l.config.Ends()[side] }
 // again, after a while or at once, or rests until a command.
 func (l *link) run() {
 	defer close(l.ended)
+	defer l.closeStash()
 	defer l.closeReady()
 	var first *command // what a life begins with
 	var wake <-chan time.Time
-	runs := !l.config.Disabled
-	if !runs {
+	runs := !l.config.Disabled && !l.rests
+	if l.config.Disabled {
 		l.settle(LinkStopped)
 	}
 	for runs || l.rest(wake, &first) {
@@ -204,6 +220,7 @@ func (l *link) judge(err error) (LinkState, <-chan time.Time) {
 // is a failure of this link alone.
 func (l *link) live(first *command) (err error) {
 	c := newControl(l)
+	defer l.wire.Store(nil)
 	defer func() {
 		if value := recover(); value != nil {
 			err = &relay.PanicError{Value: value, Stack: debug.Stack()}
@@ -325,8 +342,15 @@ func (l *link) note(end string, err error) {
 	l.status.Last = &Failure{At: time.Now(), End: end, Message: err.Error()}
 }
 
+// name is what the link is called now.
+func (l *link) name() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.status.Name
+}
+
 // log is the hub's log with the link's name. It is made anew each time: most links have little to say.
-func (l *link) log() *slog.Logger { return l.parts.log.With("link", l.snapshot().Name) }
+func (l *link) log() *slog.Logger { return l.parts.log.With("link", l.name()) }
 
 // snapshot returns what is known about the link now.
 func (l *link) snapshot() Link {

@@ -64,6 +64,9 @@ func (c *control) adapt(cmd *command) error {
 	c.closeReady()
 	c.ready = cmd.ready
 	c.wire.SetRules(rules(c.config))
+	if before.Name != c.config.Name {
+		c.wire.Rename()
+	}
 	for _, side := range bothSides() {
 		was, end, o := before.Ends()[side], c.end(side), &c.ends[side]
 		o.again.adopt(c.config.Restart)
@@ -71,6 +74,7 @@ func (c *control) adapt(cmd *command) error {
 		switch {
 		case was.Listen != end.Listen:
 			c.giveUp(side)
+			c.closePassed(side)
 			if err := c.open(side); err != nil {
 				return err
 			}

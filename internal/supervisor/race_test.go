@@ -119,13 +119,13 @@ func TestStopThatMeetsAPanic(t *testing.T) {
 	h := startWith(t, func(s *Supervisor) {
 		l := s.links[0]
 		l.config.Restart.Delay = 10 * time.Millisecond
-		l.parts.newWire = func(loop *relay.Loop, rules relay.Rules, counters *[2]relay.Counters, report func(relay.Event)) *relay.Link {
-			return relay.NewLink(loop, rules, counters, func(event relay.Event) {
-				report(event)
+		l.parts.newWire = func(loop *relay.Loop, id uint64, rules relay.Rules, counters *[2]relay.Counters, hooks relay.Hooks) *relay.Link {
+			return relay.NewLink(loop, id, rules, counters, relay.Hooks{Report: func(event relay.Event) {
+				hooks.Report(event)
 				if event.Kind == relay.Arrived {
 					panic("on purpose")
 				}
-			})
+			}})
 		}
 	}, "dbg")
 	for range 50 {

@@ -9,11 +9,13 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oklog/run"
 
 	"serialhub/internal/config"
+	"serialhub/internal/continuity"
 	"serialhub/internal/endpoint"
 	"serialhub/internal/relay"
 )
@@ -33,6 +35,8 @@ type Supervisor struct {
 	stop  context.CancelFunc
 	ctx   context.Context // its end is this object's state, not a request's
 
+	leaving atomic.Bool // it ends without closing anything
+
 	applying sync.Mutex    // held while links are started, changed or ended; taken before mu
 	started  chan struct{} // closed once the links run
 
@@ -42,25 +46,47 @@ type Supervisor struct {
 	configs map[*link]*config.Link
 }
 
-// New makes a supervisor for links. Nothing is opened before Run.
-func New(links []config.Link, log *slog.Logger) (*Supervisor, error) {
-	loop, err := relay.NewLoop()
+// Past is where the links come from, and where they are kept for those who come later.
+type Past struct {
+	Store *continuity.Store
+	Left  *continuity.Inheritance // what a link of the config finds there, it takes over
+	Links []Link                  // how they were, if this program has taken the place of another
+}
+
+// New makes a supervisor for links, which it keeps, and whose configs may not be changed any more. Nothing is opened before Run. Without a past nothing outlives the process.
+func New(links []config.Link, log *slog.Logger, past *Past) (*Supervisor, error) {
+	var vault relay.Vault
+	var pipes []relay.Pipe
+	found := map[string]*legacy{}
+	if past == nil {
+		past = &Past{}
+	} else {
+		vault = past.Store
+		for _, pipe := range past.Left.Pipes {
+			pipes = append(pipes, relay.Pipe(pipe))
+		}
+		found = legacies(links, past.Left, past.Links)
+	}
+	loop, err := relay.NewLoop(vault, pipes)
 	if err != nil {
 		return nil, err
 	}
 	s := &Supervisor{started: make(chan struct{}), parts: parts{
-		log:     log,
-		loop:    loop,
-		keeper:  endpoint.NewKeeper(lookInterval),
-		tidier:  newTidier(debug.FreeOSMemory),
-		newWire: relay.NewLink,
-		bind:    endpoint.Bind,
+		log:      log,
+		loop:     loop,
+		keeper:   endpoint.NewKeeper(lookInterval),
+		tidier:   newTidier(debug.FreeOSMemory),
+		store:    past.Store,
+		adopting: new(sync.WaitGroup),
+		newWire:  relay.NewLink,
+		bind:     endpoint.Bind,
 	}}
+	s.parts.adopting.Add(len(found))
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.parts.stopping = s.ctx.Done()
 	list := make([]*link, len(links))
 	for i := range links {
-		list[i] = newLink(&links[i], s.parts, [2]*endpoint.Listener{})
+		list[i] = newLink(&links[i], s.parts, [2]*endpoint.Listener{}, found[links[i].Name])
 	}
 	s.publish(list, links)
 	return s, nil
@@ -83,8 +109,12 @@ func (s *Supervisor) Run() error {
 	var group run.Group
 	group.Add(func() error {
 		s.launchAll()
+		s.parts.adopting.Wait()
+		s.parts.loop.Forsake()
 		<-s.ctx.Done()
-		s.endAll()
+		if !s.leaving.Load() {
+			s.endAll()
+		}
 		s.parts.loop.Stop()
 		return nil
 	}, func(error) { s.stop() })
@@ -125,6 +155,37 @@ func (s *Supervisor) endAll() {
 		<-l.ended
 	}
 }
+
+// leaveTime is how long Leave waits for what has been sent to be delivered.
+const leaveTime = time.Second
+
+// Leave makes Run end without closing anything, because everything is kept for the next process. What has been sent until now
+// is delivered before, as far as the peers take it at once.
+func (s *Supervisor) Leave() {
+	s.leaving.Store(true)
+	s.mu.Lock()
+	links := s.links
+	s.mu.Unlock()
+	deadline := time.Now().Add(leaveTime)
+	for _, l := range links {
+		for wire := l.wire.Load(); wire != nil && !wire.Rest() && time.Now().Before(deadline); {
+			<-time.After(time.Millisecond)
+		}
+	}
+	s.stop()
+}
+
+// Halt stops all links between two bytes, and runs do with the links as they are then; do replaces the process, or gives an error,
+// and then the links go on.
+func (s *Supervisor) Halt(do func([]Link) error) (err error) {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	s.parts.loop.Halt(func() { err = do(s.Links()) })
+	return err
+}
+
+// Answers waits until the event loop answers; it does not return while that hangs.
+func (s *Supervisor) Answers() { s.parts.loop.Halt(func() {}) }
 
 // Stop makes Run end. It does not wait, and may be called more than once.
 func (s *Supervisor) Stop() { s.stop() }

@@ -72,7 +72,7 @@ func startWith(t *testing.T, prepare func(*Supervisor), names ...string) *hub {
 		})
 	}
 	var err error
-	h.Supervisor, err = New(links, slog.New(slog.NewTextHandler(h.log, nil)))
+	h.Supervisor, err = New(links, slog.New(slog.NewTextHandler(h.log, nil)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -358,14 +358,14 @@ func TestResetOpensAtOnce(t *testing.T) {
 func TestPanicStaysInItsLink(t *testing.T) {
 	panicked := false
 	h := startWith(t, func(s *Supervisor) {
-		s.links[1].parts.newWire = func(loop *relay.Loop, rules relay.Rules, counters *[2]relay.Counters, report func(relay.Event)) *relay.Link {
-			return relay.NewLink(loop, rules, counters, func(event relay.Event) {
+		s.links[1].parts.newWire = func(loop *relay.Loop, id uint64, rules relay.Rules, counters *[2]relay.Counters, hooks relay.Hooks) *relay.Link {
+			return relay.NewLink(loop, id, rules, counters, relay.Hooks{Report: func(event relay.Event) {
 				if event.Kind == relay.Arrived && !panicked {
 					panicked = true
 					panic("on purpose")
 				}
-				report(event)
-			})
+				hooks.Report(event)
+			}})
 		}
 	}, "good", "bad")
 	a, b := h.up("good")
@@ -390,7 +390,7 @@ func TestPanicStaysInItsLink(t *testing.T) {
 // TestResetOfALinkThatCannotStart is answered, although there is nothing to reset.
 func TestResetOfALinkThatCannotStart(t *testing.T) {
 	h := startWith(t, func(s *Supervisor) {
-		s.links[0].parts.newWire = func(*relay.Loop, relay.Rules, *[2]relay.Counters, func(relay.Event)) *relay.Link {
+		s.links[0].parts.newWire = func(*relay.Loop, uint64, relay.Rules, *[2]relay.Counters, relay.Hooks) *relay.Link {
 			panic("no wire")
 		}
 	}, "dbg")

@@ -105,7 +105,7 @@ func start(t *testing.T, dir string) (*supervisor.Supervisor, []*driver) {
 			paths: [2]string{c.A.Listen.Path(), c.B.Listen.Path()},
 		})
 	}
-	hub, err := supervisor.New(configs, slog.New(slog.DiscardHandler))
+	hub, err := supervisor.New(configs, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

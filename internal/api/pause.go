@@ -1,0 +1,121 @@
+package api
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"serialhub/internal/continuity"
+	"serialhub/internal/endpoint"
+)
+
+// gate lets nobody in while it is closed; who knocks meanwhile waits in the kernel.
+type gate struct {
+	closed   sync.RWMutex // held for writing while it is closed
+	inFlight atomic.Int64 // requests that are being answered
+}
+
+// gatedListener accepts only while its gate is open.
+type gatedListener struct {
+	net.Listener
+	gate *gate
+}
+
+func (l *gatedListener) Accept() (net.Conn, error) {
+	for {
+		l.gate.closed.RLock()
+		l.gate.closed.RUnlock() //nolint:staticcheck // it waits until the gate is open
+		conn, err := l.Listener.Accept()
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return conn, err
+		}
+	}
+}
+
+// count counts the requests that are being answered.
+func (g *gate) count(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g.inFlight.Add(1)
+		defer g.inFlight.Add(-1)
+		handler.ServeHTTP(w, r)
+	})
+}
+
+// Pause has the front answer what it has been asked, and accept nobody until resume is called: whoever connects waits.
+func (f *Front) Pause() (resume func()) {
+	f.gate.closed.Lock()
+	f.deadline(time.Now())
+	for end := time.Now().Add(answerTime); f.gate.inFlight.Load() > 0 && time.Now().Before(end); {
+		<-time.After(time.Millisecond)
+	}
+	return func() {
+		f.deadline(time.Time{})
+		f.gate.closed.Unlock()
+	}
+}
+
+// deadline makes calls of Accept return at that time.
+func (f *Front) deadline(at time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for addr, listener := range f.listeners {
+		if l, ok := listener.(interface{ SetDeadline(time.Time) error }); ok {
+			if err := l.SetDeadline(at); err != nil {
+				f.log.Warn("the API cannot be paused", "address", addr.String(), "error", err)
+			}
+		}
+	}
+}
+
+// Sockets are the sockets that the front listens on, for the program that takes this one's place. They stay the front's.
+func (f *Front) Sockets() (files []continuity.File) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for addr, listener := range f.listeners {
+		raw, ok := listener.(syscall.Conn)
+		if !ok {
+			continue
+		}
+		conn, err := raw.SyscallConn()
+		if err == nil {
+			err = conn.Control(func(fd uintptr) {
+				files = append(files, continuity.File{Name: socketName(addr.String(), trace(listener)), FD: int(fd)})
+			})
+		}
+		if err != nil {
+			f.log.Warn("the API's address cannot be handed on", "address", addr.String(), "error", err)
+		}
+	}
+	return files
+}
+
+// trace is what the next program has to know of a unix socket's file.
+func trace(listener net.Listener) string {
+	if l, ok := listener.(*unixListener); ok {
+		return l.owner.Trace()
+	}
+	return ""
+}
+
+// SocketPrefix is how the names of the sockets begin that a front leaves.
+const SocketPrefix = "api "
+
+func socketName(addr, trace string) string { return SocketPrefix + addr + " " + trace }
+
+// adoptUnix takes over a unix socket that an earlier program has bound.
+func adoptUnix(fd int, s endpoint.Socket, trace string) (net.Listener, error) {
+	owner, err := endpoint.Adopt(fd, s, trace)
+	if err != nil {
+		return nil, err
+	}
+	view, err := netListener(owner.FD())
+	if err != nil {
+		return nil, errors.Join(err, owner.Close())
+	}
+	return newUnixListener(view, owner)
+}
