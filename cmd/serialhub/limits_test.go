@@ -41,7 +41,7 @@ func TestTooFewDescriptors(t *testing.T) {
 	if code := cmd.ProcessState.ExitCode(); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
-	want := "too few file descriptors: 100 links need 500, and this process may have 400; raise the limit (LimitNOFILE=900 in its systemd unit, or ulimit -n 900)"
+	want := "too few file descriptors: 100 links need 600, and this process may have 400; raise the limit (LimitNOFILE=1000 in its systemd unit, or ulimit -n 1000)"
 	if !strings.Contains(string(out), want) {
 		t.Errorf("it says %s", out)
 	}
@@ -53,15 +53,15 @@ func TestTooFewDescriptors(t *testing.T) {
 // TestReloadThatDoesNotFit changes nothing.
 func TestReloadThatDoesNotFit(t *testing.T) {
 	file := writeConfig(t, manyLinks(100))
-	p := startCommand(t, filepath.Dir(file), limited(550, file)...)
-	if log := p.log.String(); !strings.Contains(log, `"level":"WARN"`) || !strings.Contains(log, `"better":900`) {
+	p := startCommand(t, filepath.Dir(file), limited(650, file)...)
+	if log := p.log.String(); !strings.Contains(log, `"level":"WARN"`) || !strings.Contains(log, `"better":1000`) {
 		t.Error("it does not warn")
 	}
 	if err := os.WriteFile(file, []byte(manyLinks(200)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p.cmd.Process.Signal(syscall.SIGHUP)
-	p.until("told why it does not reload", func() bool { return strings.Contains(p.log.String(), "200 links need 900") })
+	p.until("told why it does not reload", func() bool { return strings.Contains(p.log.String(), "200 links need 1100") })
 	if status := p.get("/links/l150"); status != http.StatusNotFound {
 		t.Errorf("a link of the new config answers %d", status)
 	}

@@ -29,7 +29,10 @@ type handover struct {
 // the place of this one, and its state. It removes what it has read from the environment. The descriptors are close-on-exec
 // and non-blocking from now on.
 func inherit() ([]File, json.RawMessage, error) {
-	files := listenFDs()
+	files, err := listenFDs()
+	if err != nil {
+		return nil, nil, err
+	}
 	state, err := takeHandover(&files)
 	for _, file := range files {
 		unix.CloseOnExec(file.FD)
@@ -41,14 +44,16 @@ func inherit() ([]File, json.RawMessage, error) {
 }
 
 // listenFDs reads the variables of sd_listen_fds(3).
-func listenFDs() []File {
+func listenFDs() ([]File, error) {
 	pid, count, names := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"), strings.Split(os.Getenv("LISTEN_FDNAMES"), ":")
 	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
-		os.Unsetenv(name)
+		if err := os.Unsetenv(name); err != nil {
+			return nil, err
+		}
 	}
 	n, err := strconv.Atoi(count)
 	if err != nil || pid != strconv.Itoa(os.Getpid()) {
-		return nil
+		return nil, nil
 	}
 	const first = 3
 	files := make([]File, n)
@@ -58,14 +63,16 @@ func listenFDs() []File {
 			files[i].Name = names[i]
 		}
 	}
-	return files
+	return files, nil
 }
 
 func takeHandover(files *[]File) (json.RawMessage, error) {
 	number := os.Getenv(handoverVariable)
-	os.Unsetenv(handoverVariable)
 	if number == "" {
 		return nil, nil
+	}
+	if err := os.Unsetenv(handoverVariable); err != nil {
+		return nil, err
 	}
 	fd, err := strconv.Atoi(number)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// perLink is how many descriptors a link with two peers has: two sockets that listen, and two that are connected.
-	perLink = 4
+	// perLink is how many descriptors a link with two peers has: two sockets that listen, two that are connected, and its stash.
+	perLink = 5
 	// perBusyLink adds a pipe for each direction, which a link has while a peer does not take what is sent to it.
 	perBusyLink = perLink + 4
 	// others is for everything else: the API and its callers, peers that wait or have just left, spare pipes, files.

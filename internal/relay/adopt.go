@@ -2,6 +2,7 @@ package relay
 
 import (
 	"errors"
+	"fmt"
 
 	"golang.org/x/sys/unix"
 
@@ -21,6 +22,7 @@ type EndEstate struct {
 	Closing  bool // the peer is to be closed once it has got what was sent to it
 	Queued   []endpoint.Peer
 	Left     []endpoint.Peer
+	Buffer   int // has what the end's peers had sent to nobody; -1 if there is none
 }
 
 // Adopt makes the link what an earlier process has left, in one step: before any byte is read, everybody is there who was, and
@@ -56,6 +58,9 @@ func (k *Link) Adopt(estate Estate) error {
 				delete(k.loop.pool.found, k.lanes[side].id())
 				k.lanes[side].pipe = pipe
 			}
+			if left.Buffer >= 0 {
+				err = errors.Join(err, k.lanes[side].inherit(left.Buffer))
+			}
 		}
 		for _, lane := range k.lanes {
 			k.pump(lane, 0)
@@ -64,6 +69,18 @@ func (k *Link) Adopt(estate Estate) error {
 		k.settle()
 	})
 	return err
+}
+
+// inherit takes over a buffer. The lane has its pipe already.
+func (l *lane) inherit(fd int) error {
+	left, err := openRing(fd)
+	if err != nil {
+		return fmt.Errorf("what was buffered is lost: %w", err)
+	}
+	left.recover(l.held())
+	l.buffer.close()
+	l.buffer = left
+	return l.setAbsent(l.link.rules.Absent, l.link.rules.BufferSize)
 }
 
 // watchPeer makes a peer of a connection that was left.

@@ -166,7 +166,7 @@ func (b *bench) seeAll() {
 			b.link.Seen(event.Side)
 		case relay.Over:
 			return
-		case relay.Left, relay.Dequeued, relay.AcceptFailed, relay.Ending, relay.CloseFailed:
+		case relay.Left, relay.Dequeued, relay.AcceptFailed, relay.Ending, relay.CloseFailed, relay.NoBuffer, relay.Resumed:
 		}
 	}
 }

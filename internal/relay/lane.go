@@ -12,7 +12,7 @@ const noQuota = math.MaxInt
 
 // lane carries bytes in one direction: from the peers of one end, through a pipe, to the peer of the other end.
 // What is on its way between two peers never leaves the kernel: each byte is in a socket or in the pipe, so none is in
-// this program's hands alone. Only what is buffered for a peer that is not there yet is, and what has to be copied.
+// this program's hands alone, but while it is copied.
 type lane struct {
 	link     *Link
 	from, to *end
@@ -26,7 +26,7 @@ type lane struct {
 	left     []*peer // peers that have gone, with bytes that are still unread, oldest first
 	quota    int     // how many more bytes may be read from the peer that is there
 	absent   Absent
-	buffer   ring // what was sent while absent was Buffer and nobody was there; older than what is unread
+	buffer   *ring // what was sent while absent was Buffer and nobody was there, older than what is unread; nil for any other rule, once it is empty
 }
 
 func newLane(link *Link, from, to *end) *lane {
@@ -70,7 +70,7 @@ func (l *lane) held() int {
 func (l *lane) stalled() bool { return l.to.peer != nil && l.pipe != nil }
 
 // pending tells whether there is something for the receiver that comes before what is read next.
-func (l *lane) pending() bool { return l.stalled() || l.to.peer != nil && l.buffer.len > 0 }
+func (l *lane) pending() bool { return l.stalled() || l.to.peer != nil && l.buffer.len() > 0 }
 
 // empty moves the pipe's bytes to the receiver, if there is one, until the pipe is empty or the receiver is full.
 func (l *lane) empty() error {
@@ -93,7 +93,7 @@ func (l *lane) empty() error {
 // fill reads once what comes next, up to limit bytes of the peer that is there, and returns how many bytes; 0 if there are
 // none now, or no room for them. Senders that have gone and are used up are closed on the way.
 func (l *lane) fill(limit int) int {
-	if l.buffer.len > 0 && l.to.peer != nil {
+	if l.buffer.len() > 0 && l.to.peer != nil {
 		return l.replay()
 	}
 	for {
@@ -141,7 +141,7 @@ func (l *lane) take(from *peer, limit int) (int, error) {
 	switch {
 	case l.to.peer != nil:
 		return l.takeIn(from, limit)
-	case l.absent == Hold && l.buffer.len > 0:
+	case l.absent == Hold && l.buffer.len() > 0:
 		l.full = true // what is in the buffer comes first; it was filled before the rules changed
 		return 0, unix.EAGAIN
 	case l.absent == Hold:
@@ -242,8 +242,9 @@ func (l *lane) close() {
 		unix.Close(p.FD) // it is gone, and so is the link
 	}
 	l.left = nil
-	l.discarded(l.held() + l.buffer.len)
-	l.buffer = ring{}
+	l.discarded(l.held() + l.buffer.len())
+	l.buffer.close()
+	l.buffer = nil
 	if l.pipe != nil {
 		l.pool.giveBack(l.pipe)
 		l.pipe = nil

@@ -63,6 +63,7 @@ const (
 	Rejected                      // a peer was closed at once; Err is ErrBusy or ErrUID
 	AcceptFailed                  // accept(2) failed, with Err; the end accepts nobody until Accept is called
 	Ending                        // a loss ends the link; it delivers what was sent, then Over follows
+	NoBuffer                      // there is no memory for what is sent to nobody, with Err
 	CloseFailed                   // a listener could not be closed cleanly, with Err
 	Over                          // the link has closed everything it owned; Err is nil if it was told to
 )
@@ -104,6 +105,7 @@ const (
 	RoleClosing  Role = "closing" // likewise, and is closed once it has got what was sent to it
 	RoleQueued   Role = "queued"  // waits for the end; in the order of arrival
 	RoleLeft     Role = "left"    // has gone, with bytes that are unread; in the order of departure
+	RoleBuffer   Role = "buffer"  // has what was sent to nobody
 )
 
 // Link joins the peers of two ends. It runs on its loop; its exported methods hand their work to the loop, wait
@@ -144,7 +146,9 @@ func NewLink(loop *Loop, id uint64, rules Rules, counters *[2]Counters, hooks Ho
 	}
 	for side := range k.lanes {
 		k.lanes[side] = newLane(k, k.ends[side], k.ends[1-side])
-		k.lanes[side].setAbsent(rules.Absent, rules.BufferSize)
+	}
+	for side := range k.lanes {
+		k.setAbsent(k.lanes[side])
 	}
 	return k
 }
@@ -208,10 +212,17 @@ func (k *Link) SetRules(rules Rules) {
 		}
 		k.rules = rules
 		for _, lane := range k.lanes {
-			lane.setAbsent(rules.Absent, rules.BufferSize)
+			k.setAbsent(lane)
 		}
 		k.settle()
 	})
+}
+
+// setAbsent has a lane do as the rules say. Without memory for a buffer the link goes on, and drops what it cannot keep.
+func (k *Link) setAbsent(lane *lane) {
+	if err := lane.setAbsent(k.rules.Absent, k.rules.BufferSize); err != nil {
+		k.hooks.Report(Event{Kind: NoBuffer, Side: lane.from.side, Err: err})
+	}
 }
 
 // Seen tells that an arrival, which was reported, has been taken in.
@@ -384,6 +395,9 @@ func (k *Link) parts() (list []Part) {
 		}
 		for _, p := range k.lanes[side].left {
 			add(RoleLeft, p.FD)
+		}
+		if buffer := k.lanes[side].buffer; buffer != nil {
+			add(RoleBuffer, buffer.fd)
 		}
 	}
 	return list

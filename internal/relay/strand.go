@@ -1,5 +1,7 @@
 package relay
 
+import "fmt"
+
 // This file is what becomes of bytes whose receiver is not there, or has gone.
 
 // keep puts data into the buffer, which drops what it has no room for.
@@ -12,11 +14,7 @@ func (l *lane) replay() int {
 	if !l.hasPipe() {
 		return 0
 	}
-	data := l.buffer.oldest()
-	n := min(len(data), l.pipe.room)
-	l.pipe.write(data[:n])
-	l.buffer.remove(n)
-	return n
+	return l.buffer.moveTo(l.pipe)
 }
 
 // takeBack moves the pipe's bytes, which a receiver has not taken, to the front of the buffer.
@@ -24,7 +22,7 @@ func (l *lane) takeBack() {
 	newer := append([]byte(nil), l.buffer.oldest()...)
 	l.buffer.remove(len(newer))
 	newer = append(newer, l.buffer.oldest()...)
-	l.buffer.remove(l.buffer.len)
+	l.buffer.remove(l.buffer.len())
 	for l.held() > 0 {
 		l.keep(l.scratch[:l.pipe.read(l.scratch)])
 	}
@@ -61,9 +59,14 @@ func (l *lane) strand(stale int) {
 	case Buffer:
 		l.takeBack()
 	case Discard:
-		l.discarded(l.buffer.len)
-		l.buffer.remove(l.buffer.len)
+		l.discarded(l.buffer.len())
+		l.buffer.remove(l.buffer.len())
 		l.drop()
+	}
+	if l.absent != Buffer && l.buffer != nil && l.buffer.len() == 0 {
+		l.buffer.close()
+		l.buffer = nil
+		l.link.changed = true
 	}
 	for len(l.left) > 0 && l.fill(0) > 0 {
 	}
@@ -77,17 +80,32 @@ func (l *lane) strand(stale int) {
 }
 
 // setAbsent changes what happens to bytes for nobody, and the size of the buffer for them.
-func (l *lane) setAbsent(absent Absent, size int) {
-	if old := l.buffer; old.limit != size {
-		l.buffer = ring{limit: size}
-		for old.len > 0 {
-			oldest := old.oldest()
-			l.keep(oldest)
-			old.remove(len(oldest))
-		}
-	}
+func (l *lane) setAbsent(absent Absent, size int) error {
 	l.absent, l.full = absent, false
+	var err error
+	if absent == Buffer && l.buffer.limit() != size {
+		err = l.resize(size)
+	}
 	if l.to.peer == nil {
 		l.strand(0)
 	}
+	return err
+}
+
+// resize gives the lane a buffer of another size, with the newest of what is in the one that it has.
+func (l *lane) resize(size int) error {
+	larger, err := newRing(size)
+	if err != nil {
+		return fmt.Errorf("no buffer of %d bytes can be made: %w", size, err)
+	}
+	old := l.buffer
+	l.buffer = larger
+	for old.len() > 0 {
+		oldest := old.oldest()
+		l.keep(oldest)
+		old.remove(len(oldest))
+	}
+	old.close()
+	l.link.changed = true
+	return nil
 }

@@ -11,8 +11,8 @@ import (
 	"serialhub/internal/config"
 )
 
-// descriptorsPerLink are two listening sockets and two pipes.
-const descriptorsPerLink = 6
+// descriptorsPerLink are two listening sockets.
+const descriptorsPerLink = 2
 
 // manyLinks makes n links whose sockets are in dir.
 func manyLinks(b *testing.B, dir string, n int) []config.Link {

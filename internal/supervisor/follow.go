@@ -31,6 +31,9 @@ func (c *control) followAll(events []relay.Event) (err error) {
 			c.left(event)
 		case relay.AcceptFailed:
 			c.acceptFailed(event)
+		case relay.NoBuffer:
+			c.note(event.Side.String(), event.Err)
+			c.log().Error("what is sent to nobody is dropped, not buffered", "end", event.Side.String(), "error", event.Err)
 		case relay.CloseFailed:
 			c.log().Warn("could not close the socket cleanly", "end", event.Side.String(), "error", event.Err)
 		case relay.Ending:

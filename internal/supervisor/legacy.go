@@ -101,6 +101,9 @@ func (c *control) takeOver() error {
 // estate sorts what was left by end, and closes what the config does not want any more.
 func (c *control) estate(left *legacy) (estate relay.Estate) {
 	stays := [2]bool{true, true}
+	for side := range estate.Ends {
+		estate.Ends[side].Buffer = -1
+	}
 	var parts []relay.Part
 	if left.link != nil {
 		for i, text := range left.link.Labels {
@@ -234,6 +237,10 @@ func (c *control) inherit(end *relay.EndEstate, part relay.Part) error {
 		end.Listener = listener
 		return listener.SetFile(socket)
 	}
+	if part.Role == relay.RoleBuffer {
+		end.Buffer = part.FD
+		return nil
+	}
 	peer, err := endpoint.AdoptPeer(part.FD)
 	if err != nil {
 		return err
@@ -245,7 +252,7 @@ func (c *control) inherit(end *relay.EndEstate, part relay.Part) error {
 		end.Queued = append(end.Queued, peer)
 	case relay.RoleLeft:
 		end.Left = append(end.Left, peer)
-	case relay.RoleListener:
+	case relay.RoleListener, relay.RoleBuffer:
 	}
 	return nil
 }
