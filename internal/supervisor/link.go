@@ -101,6 +101,9 @@ func (l *link) run() {
 	var first *command // what a life begins with
 	var wake <-chan time.Time
 	runs := !l.config.Disabled && !l.rests
+	if !runs {
+		l.dropLegacy()
+	}
 	if l.config.Disabled {
 		l.settle(LinkStopped)
 	}

@@ -109,8 +109,10 @@ func (s *Supervisor) Run() error {
 	var group run.Group
 	group.Add(func() error {
 		s.launchAll()
-		s.parts.adopting.Wait()
-		s.parts.loop.Forsake()
+		go func() {
+			s.parts.adopting.Wait()
+			s.parts.loop.Forsake()
+		}()
 		<-s.ctx.Done()
 		if !s.leaving.Load() {
 			s.endAll()
