@@ -42,6 +42,7 @@ type Result struct {
 	Bytes        []int64 // by link
 	Count        int     // of messages, or of round trips
 	P50, P99     time.Duration
+	Longest      time.Duration
 	Moments      []int64 // as now tells
 }
 

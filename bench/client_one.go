@@ -33,6 +33,7 @@ func (c *Client) Trip(w Work, r *Result) error {
 	slices.Sort(samples)
 	r.Count = len(samples)
 	r.P50, r.P99 = percentile(samples, 50), percentile(samples, 99)
+	r.Longest = samples[len(samples)-1]
 	return nil
 }
 

@@ -13,12 +13,13 @@ type size struct {
 	busy    int   // links
 	returns int
 	start   []int // links
+	replace []int // links
 	most    int   // links, if the limit of descriptors allows as many
 	socats  int   // processes at most
 }
 
 func fullSize() size {
-	return size{memory: []int{1, 100, 1000}, busy: 100, returns: 200, start: []int{100, 1000}, most: 10_000, socats: 100}
+	return size{memory: []int{1, 100, 1000}, busy: 100, returns: 200, start: []int{100, 1000}, replace: []int{1, 100, 1000}, most: 10_000, socats: 100}
 }
 
 // rows are what is measured, in the order of the table.
@@ -38,7 +39,15 @@ func rows(s size) []row {
 	for _, n := range s.start {
 		list = append(list, start(n))
 	}
-	return append(list, startMost(s.most))
+	list = append(list, startMost(s.most))
+	for i, n := range s.replace {
+		again := standstill(n)
+		if i > 0 {
+			again.note = "" // it is the same
+		}
+		list = append(list, again)
+	}
+	return list
 }
 
 // everybody takes part in rows that need nothing but a wire.

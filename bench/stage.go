@@ -117,6 +117,11 @@ func (r *rig) up() error {
 	if err := r.launch(); err != nil {
 		return err
 	}
+	return r.connect()
+}
+
+// connect connects both ends of every link, and waits until the relay is ready.
+func (r *rig) connect() error {
 	_, err := r.atOnce(
 		job{left, "Connect", Work{Addresses: r.addresses[left], Count: r.links}},
 		job{right, "Connect", Work{Addresses: r.addresses[right], Count: r.links}})
