@@ -114,13 +114,13 @@ func (k *keeper) hear(text string, control []byte) {
 	defer k.mu.Unlock()
 	_, rest, _ := strings.Cut(text, "FDNAME=")
 	name, _, _ := strings.Cut(rest, "\n")
+	messages, err := unix.ParseSocketControlMessage(control)
 	if strings.HasPrefix(text, "FDSTOREREMOVE=1") {
-		closeFiles(k.kept[name])
+		err = errors.Join(err, closeFiles(k.kept[name]))
 		delete(k.kept, name)
 	}
-	messages, err := unix.ParseSocketControlMessage(control)
 	if err != nil {
-		return // what it carries is lost, and the measurement fails
+		return // what the message carries is lost, and the measurement fails
 	}
 	for i := range messages {
 		fds, err := unix.ParseUnixRights(&messages[i])
@@ -133,10 +133,11 @@ func (k *keeper) hear(text string, control []byte) {
 	}
 }
 
-func closeFiles(files []*os.File) {
+func closeFiles(files []*os.File) (err error) {
 	for _, file := range files {
-		file.Close()
+		err = errors.Join(err, file.Close())
 	}
+	return err
 }
 
 // close ends the hub, and lets go of everything that is kept.
@@ -144,7 +145,7 @@ func (k *keeper) close() error {
 	err := errors.Join(k.kill(), k.conn.Close(), k.log.Close())
 	<-k.ended
 	for _, files := range k.kept {
-		closeFiles(files)
+		err = errors.Join(err, closeFiles(files))
 	}
 	return err
 }

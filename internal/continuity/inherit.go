@@ -51,9 +51,12 @@ func listenFDs() ([]File, error) {
 			return nil, err
 		}
 	}
+	if count == "" || pid != strconv.Itoa(os.Getpid()) {
+		return nil, nil // they are for another process
+	}
 	n, err := strconv.Atoi(count)
-	if err != nil || pid != strconv.Itoa(os.Getpid()) {
-		return nil, nil
+	if err != nil || n < 0 {
+		return nil, fmt.Errorf("LISTEN_FDS=%s is no number of descriptors", count)
 	}
 	const first = 3
 	files := make([]File, n)
