@@ -55,7 +55,7 @@ func boot(t *testing.T) *container {
 	t.Helper()
 	needTools(t)
 	c := &container{folder: shortDir(t), limit: timeLimit(t), ended: make(chan struct{})}
-	units := filepath.Join(c.folder, "units")
+	units := c.path("units")
 	if err := os.Mkdir(units, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,10 @@ func boot(t *testing.T) *container {
 	if err := os.WriteFile(filepath.Join(units, "inside.service"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("unix", filepath.Join(c.folder, "output"))
+	if err := os.CopyFS(c.path("packaging"), os.DirFS("../../packaging")); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("unix", c.path("output"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,10 +21,10 @@ func TestHostPeer(t *testing.T) {
 		return
 	}
 	host := connect(t, path("host"))
-	startHub(t, "Type=exec", "dbg")
-	b := connect(t, socket("dbg", "b"))
+	h := startHub(t, "Type=exec", "dbg")
+	b := connect(t, h.socket("dbg", "b"))
 	go io.Copy(b, b)
-	host.say(t, socket("dbg", "a")+"\n")
+	host.say(t, h.socket("dbg", "a")+"\n")
 	host.hearEnd(t)
 }
 

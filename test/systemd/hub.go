@@ -6,43 +6,60 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
 
 // hub is a hub that runs as a service in the container.
-type hub struct{ unit }
+type hub struct {
+	unit
+	config  string // the file of links
+	sockets string // the folder of its sockets
+}
 
 // startHub starts a hub with the given links, as a service with the given settings beside ExecStart, and returns when
 // all of them listen.
 func startHub(t *testing.T, settings string, links ...string) hub {
 	t.Helper()
-	writeLinks(t, links...)
-	text := fmt.Sprintf("[Service]\nExecStart=/usr/local/bin/serialhub -c %s\n%s\n", path("links.yaml"), settings)
-	h := hub{writeUnit(t, "hub.service", text)}
+	h := hub{config: path("links.yaml"), sockets: shared}
+	h.writeLinks(t, links...)
+	text := fmt.Sprintf("[Service]\nExecStart=/usr/local/bin/serialhub -c %s\n%s\n", h.config, settings)
+	h.unit = writeUnit(t, "hub.service", text)
+	h.start(t, links...)
+	return h
+}
+
+// start starts the hub, and returns when the given links listen.
+func (h hub) start(t *testing.T, links ...string) {
+	t.Helper()
 	h.do(t, "start")
 	for _, link := range links {
 		h.waitState(t, link, "waiting")
 	}
-	return h
 }
 
 // writeLinks writes the file that the hub reads when it starts and when it is reloaded.
-func writeLinks(t *testing.T, links ...string) {
+func (h hub) writeLinks(t *testing.T, links ...string) {
 	t.Helper()
 	var text strings.Builder
-	fmt.Fprintf(&text, "api:\n  listen: unix:%s\nlinks:\n", apiSocket())
 	for _, link := range links {
-		fmt.Fprintf(&text, "  - name: %s\n    a: %s\n    b: %s\n", link, socket(link, "a"), socket(link, "b"))
+		fmt.Fprintf(&text, "  - {name: %s, a: %s, b: %s}\n", link, h.socket(link, "a"), h.socket(link, "b"))
 	}
-	if err := os.WriteFile(path("links.yaml"), []byte(text.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	h.writeConfig(t, text.String())
+}
+
+// writeConfig is writeLinks with the lines after "links:".
+func (h hub) writeConfig(t *testing.T, links string) {
+	t.Helper()
+	writeFile(t, h.config, fmt.Sprintf("api: {listen: 'unix:%s'}\nlinks:\n%s", h.apiSocket(), links))
 }
 
 // socket is the path of the socket that the hub listens on for one end of a link.
-func socket(link, end string) string { return path(link + "." + end) }
+func (h hub) socket(link, end string) string { return filepath.Join(h.sockets, link+"."+end) }
+
+// apiSocket is where the hub's API is.
+func (h hub) apiSocket() string { return filepath.Join(h.sockets, "api") }
 
 // waitState waits until a link is "waiting", "half" or "up".
 func (h hub) waitState(t *testing.T, link, state string) {
@@ -64,7 +81,7 @@ func (h hub) get(path string, answer any) error {
 	client := http.Client{Timeout: patience, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", apiSocket())
+			return new(net.Dialer).DialContext(ctx, "unix", h.apiSocket())
 		},
 	}}
 	response, err := client.Get("http://hub" + path)
@@ -77,6 +94,3 @@ func (h hub) get(path string, answer any) error {
 	}
 	return json.NewDecoder(response.Body).Decode(answer)
 }
-
-// apiSocket is where the hub's API is.
-func apiSocket() string { return path("api") }

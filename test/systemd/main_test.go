@@ -12,6 +12,9 @@ import (
 // hubBinary is the hub under test, built once for all containers.
 var hubBinary string
 
+// release is what it says of its version.
+const release = "release-under-test"
+
 func TestMain(m *testing.M) {
 	os.Exit(buildAndRun(m))
 }
@@ -28,7 +31,7 @@ func buildAndRun(m *testing.M) int {
 	defer remove()
 
 	hubBinary = filepath.Join(dir, "serialhub")
-	build := exec.Command("go", "build", "-o", hubBinary, "serialhub/cmd/serialhub")
+	build := exec.Command("go", "build", "-ldflags", "-X main.release="+release, "-o", hubBinary, "serialhub/cmd/serialhub")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "systemd: building the hub: %v\n%s", err, output)

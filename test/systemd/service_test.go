@@ -13,14 +13,14 @@ func TestStop(t *testing.T) {
 		return
 	}
 	h := startHub(t, "Type=exec", "dbg")
-	a, b := connect(t, socket("dbg", "a")), connect(t, socket("dbg", "b"))
+	a, b := connect(t, h.socket("dbg", "a")), connect(t, h.socket("dbg", "b"))
 	converse(t, a, b)
 
 	h.do(t, "stop")
 	h.wantProperties(t, "ActiveState", "inactive", "Result", "success", "ExecMainStatus", "0")
 	a.hearEnd(t)
 	b.hearEnd(t)
-	for _, socket := range []string{socket("dbg", "a"), socket("dbg", "b"), apiSocket()} {
+	for _, socket := range []string{h.socket("dbg", "a"), h.socket("dbg", "b"), h.apiSocket()} {
 		if _, err := os.Lstat(socket); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is left behind (%v)", socket, err)
 		}
@@ -33,7 +33,7 @@ func TestKill(t *testing.T) {
 		return
 	}
 	h := startHub(t, "Type=exec\nRestart=always", "dbg")
-	a, b := connect(t, socket("dbg", "a")), connect(t, socket("dbg", "b"))
+	a, b := connect(t, h.socket("dbg", "a")), connect(t, h.socket("dbg", "b"))
 	converse(t, a, b)
 	before := h.property(t, "MainPID")
 
@@ -46,7 +46,7 @@ func TestKill(t *testing.T) {
 	a.hearEnd(t)
 	b.hearEnd(t)
 	h.waitState(t, "dbg", "waiting")
-	converse(t, connect(t, socket("dbg", "a")), connect(t, socket("dbg", "b")))
+	converse(t, connect(t, h.socket("dbg", "a")), connect(t, h.socket("dbg", "b")))
 }
 
 // TestReload has systemd reload a hub: a new link comes, and the peers stay.
@@ -55,13 +55,13 @@ func TestReload(t *testing.T) {
 		return
 	}
 	h := startHub(t, "Type=exec\nExecReload=kill -HUP $MAINPID", "dbg")
-	a, b := connect(t, socket("dbg", "a")), connect(t, socket("dbg", "b"))
+	a, b := connect(t, h.socket("dbg", "a")), connect(t, h.socket("dbg", "b"))
 	converse(t, a, b)
 
-	writeLinks(t, "dbg", "console")
+	h.writeLinks(t, "dbg", "console")
 	h.do(t, "reload")
 	h.waitState(t, "console", "waiting")
-	converse(t, connect(t, socket("console", "a")), connect(t, socket("console", "b")))
+	converse(t, connect(t, h.socket("console", "a")), connect(t, h.socket("console", "b")))
 	converse(t, a, b)
 	h.wantProperties(t, "NRestarts", "0", "Result", "success")
 }

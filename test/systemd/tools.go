@@ -34,6 +34,17 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
+// writeFile writes a file that everybody may read, and the folders it is in.
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // eventually polls a condition until it holds; its last error says what was still wrong when patience ran out.
 func eventually(t *testing.T, what string, condition func() error) {
 	t.Helper()

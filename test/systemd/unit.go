@@ -3,7 +3,6 @@ package systemd
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -17,9 +16,7 @@ type unit string
 func writeUnit(t *testing.T, name, text string) unit {
 	t.Helper()
 	u := unit(name)
-	if err := os.WriteFile(filepath.Join("/etc/systemd/system", name), []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	writeFile(t, filepath.Join("/etc/systemd/system", name), text)
 	systemctl(t, "daemon-reload")
 	t.Cleanup(func() {
 		if t.Failed() {
