@@ -51,6 +51,7 @@ fuzz: ## run each fuzz target for FUZZTIME (default 30s)
 .PHONY: e2e
 e2e: ## run the hub against real VMs and a real debugger (installs them by apt; needs root for that)
 	test/e2e/setup.sh
+	test/systemd/setup.sh
 	SERIALHUB_E2E=1 go test -count=1 -timeout 20m -v ./test/e2e
 
 .PHONY: systemd
