@@ -31,6 +31,10 @@ test: ## run the tests, with the race detector
 soak: ## let 50 links live through everything at random, for SOAKTIME (default 2m)
 	go test $(RACE) -count=1 -timeout 30m -v ./test/soak -soak.time=$(or $(SOAKTIME),2m)
 
+.PHONY: continuity
+continuity: ## kill, restart and replace the hub while bytes flow, at full size
+	go test $(RACE) -count=1 -timeout 30m -v ./test/continuity -continuity.full
+
 .PHONY: bench
 bench: ## compare the hub with socat and with no relay (installs socat by apt; BENCHFLAGS='-only bulk -rounds 3')
 	bench/setup.sh
