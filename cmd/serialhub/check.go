@@ -10,7 +10,7 @@ import (
 )
 
 func checkCommand() *cobra.Command {
-	var file string
+	var file, asked string
 	check := &cobra.Command{
 		Use:   "check -c FILE",
 		Short: "Check a file of links: exit code 0, or 2 with every fault",
@@ -18,6 +18,9 @@ func checkCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if file == "" {
 				return errors.New("which file? Name it: serialhub check -c links.yaml")
+			}
+			if asked != "" && asked != handover {
+				return fmt.Errorf("this program can take over what %q describes, not %q", handover, asked)
 			}
 			c, err := config.Load(file)
 			if err != nil {
@@ -28,5 +31,7 @@ func checkCommand() *cobra.Command {
 		},
 	}
 	check.Flags().StringVarP(&file, "config", "c", "", "the file of links (required)")
+	check.Flags().StringVar(&asked, "handover", "", "check also that a hub which leaves its peers in this way can be replaced")
+	check.Flags().MarkHidden("handover") //nolint:errcheck // the flag is there
 	return check
 }

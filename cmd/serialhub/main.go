@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -35,11 +36,21 @@ func execute(args []string) int {
 		fmt.Fprintln(os.Stderr, faults)
 	case errors.As(err, &failure):
 		fmt.Fprintf(os.Stderr, "serialhub: %v\n", err)
+		brake()
 		return exitFailure
 	default:
 		fmt.Fprintf(os.Stderr, "serialhub: %v\n", err)
 	}
 	return exitUsage
+}
+
+// brakeTime is how long a hub that fails waits before it ends, if a service manager may start it again at once.
+const brakeTime = time.Second
+
+func brake() {
+	if os.Getenv("NOTIFY_SOCKET") != "" {
+		<-time.After(brakeTime)
+	}
 }
 
 // failure is an error of the running program, not of what it was told.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"github.com/oklog/run"
@@ -33,16 +34,18 @@ func runHub(options runOptions) error {
 	if options.config == "" {
 		return errors.New("which links? Name the file: serialhub -c links.yaml")
 	}
-	c, err := options.load()
-	if err != nil {
-		return err
-	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
 	var settings logSettings
+	log := newLogger(os.Stderr, &settings)
+	signals := newSignals(log) // before the config is read: a later request to reload it is not forgotten
+	c, err := options.load()
+	if err != nil {
+		return err
+	}
 	settings.set(c.Log)
-	if err := serve(c, options, &settings, newLogger(os.Stderr, &settings)); err != nil {
+	if err := serve(c, options, signals, &settings, log); err != nil {
 		return &failure{err}
 	}
 	return nil
@@ -68,10 +71,7 @@ func (o runOptions) load() (*config.Config, error) {
 }
 
 // serve runs the parts of the process as one group: when one of them ends, all do.
-func serve(c *config.Config, options runOptions, settings *logSettings, log *slog.Logger) error {
-	if err := limits.Fit(enabled(c.Links), log); err != nil {
-		return err
-	}
+func serve(c *config.Config, options runOptions, signals *signals, settings *logSettings, log *slog.Logger) error {
 	program, err := os.Executable() // now, before it may be replaced on disk
 	if err != nil {
 		return fmt.Errorf("this program cannot be found: %w", err)
@@ -90,6 +90,13 @@ func serve(c *config.Config, options runOptions, settings *logSettings, log *slo
 			return fmt.Errorf("what the program before this one has left cannot be read: %w", err)
 		}
 	}
+	// The peers of a program that this one has replaced shall not pay for a limit or an address of the API.
+	replaces := left.State != nil
+	if err := limits.Fit(need(c.Links), log); err != nil && replaces {
+		log.Error("some links will not work", "error", err)
+	} else if err != nil {
+		return err
+	}
 	links, err := supervisor.New(c.Links, log, &supervisor.Past{Store: store, Left: left, Links: before.Links})
 	if err != nil {
 		return err
@@ -98,8 +105,7 @@ func serve(c *config.Config, options runOptions, settings *logSettings, log *slo
 	var front *api.Front
 	// All that can fail comes first: a reload that cannot have the API's new address changes nothing.
 	reloader := reload.New(options.load, func(next *config.Config) (config.Changes, error) {
-		defer notify.reloading()()
-		if err := limits.Fit(enabled(next.Links), log); err != nil {
+		if err := limits.Fit(need(next.Links), log); err != nil {
 			return config.Changes{}, err
 		}
 		if err := front.Move(next.API.Listen); err != nil {
@@ -107,9 +113,14 @@ func serve(c *config.Config, options runOptions, settings *logSettings, log *slo
 		}
 		settings.set(next.Log)
 		return links.Apply(next.Links)
-	}, log)
+	}, notify.reloading, log)
 	about := api.About{Version: version(), Config: c.Path, StartedAt: before.StartedAt}
-	if front, err = api.NewFront(api.Handler(links, reloader, about, log), c.API.Listen, left.Take(api.SocketPrefix), log); err != nil {
+	handler := api.Handler(links, reloader, about, log)
+	if front, err = api.NewFront(handler, c.API.Listen, left.Take(api.SocketPrefix), log); err != nil && replaces {
+		log.Error("the API does not answer; mend api.listen and reload", "error", err)
+		front, err = api.NewFront(handler, nil, nil, log)
+	}
+	if err != nil {
 		return err
 	}
 	store.Discard(left)
@@ -117,7 +128,10 @@ func serve(c *config.Config, options runOptions, settings *logSettings, log *slo
 
 	var group run.Group
 	replace := &upgrade{program: program, config: c.Path, startedAt: before.StartedAt, store: store, links: links, front: front, log: log}
-	signals := newSignals(reloader.Ask, replace.run, log)
+	signals.reload, signals.upgrade = reloader.Ask, replace.run
+	if replaces && isOutdated(program) {
+		signals.got <- syscall.SIGUSR2 // it may have come before this program listened
+	}
 	group.Add(func() error {
 		err := signals.run()
 		if manager != nil {
@@ -144,11 +158,15 @@ func serve(c *config.Config, options runOptions, settings *logSettings, log *slo
 	return err
 }
 
-// enabled is how many of the links are to run.
-func enabled(links []config.Link) (n int) {
+// need is what the links of a config need.
+func need(links []config.Link) (n limits.Need) {
 	for _, link := range links {
+		n.Stashes++
 		if !link.Disabled {
-			n++
+			n.Links++
+		}
+		if !link.Disabled && link.Absent == config.AbsentBuffer {
+			n.Buffers += 2
 		}
 	}
 	return n

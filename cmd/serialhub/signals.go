@@ -16,8 +16,9 @@ type signals struct {
 	quit    chan struct{}
 }
 
-func newSignals(reload func(), upgrade func(letGo func() bool), log *slog.Logger) *signals {
-	s := &signals{log: log, reload: reload, upgrade: upgrade, got: make(chan os.Signal, 4), quit: make(chan struct{})}
+// newSignals listens from now on; before run, reload and upgrade have to be set.
+func newSignals(log *slog.Logger) *signals {
+	s := &signals{log: log, got: make(chan os.Signal, 4), quit: make(chan struct{})}
 	s.listen()
 	return s
 }
@@ -26,9 +27,10 @@ func (s *signals) listen() {
 	signal.Notify(s.got, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR2)
 }
 
-// letGo is called right before another program takes this one's place, and tells whether that may happen. The new program does
-// not listen at first: a request to reload or to upgrade would end it, and is therefore ignored (execve(2) keeps that); a request to
-// end ends it, as it should. One that has come already would be forgotten, so the hub ends instead.
+// letGo is called right before another program takes this one's place, and tells whether that may happen. The new program does not listen
+// at first. A request to reload or to upgrade would end it, and is ignored instead (execve(2) keeps that): it reads the config
+// after it has begun to listen, and looks then whether there is a newer program. A request to end ends it, as it should; one that has
+// come already would be forgotten, so the hub ends instead.
 func (s *signals) letGo() bool {
 	signal.Ignore(syscall.SIGHUP, syscall.SIGUSR2)
 	signal.Reset(syscall.SIGTERM, syscall.SIGINT)
@@ -56,7 +58,7 @@ func (s *signals) run() error {
 				continue
 			case syscall.SIGUSR2:
 				s.upgrade(s.letGo)
-				s.listen() // again, because it may have been ignored
+				s.listen() // again, because it may have let go
 				continue
 			}
 			s.log.Info("stopping; a second signal ends the hub at once", "signal", got.String())

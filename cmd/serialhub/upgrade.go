@@ -19,6 +19,9 @@ import (
 // trialTime is how long the new program may take for each question before it is thought to be broken.
 const trialTime = 10 * time.Second
 
+// handover names what a program leaves for the next one, and how. A program that does not know it cannot take over.
+const handover = "1"
+
 // state is what this program leaves for the one that replaces it, beside descriptors.
 type state struct {
 	StartedAt time.Time         `json:"started_at"`
@@ -55,6 +58,16 @@ func (u *upgrade) run(letGo func() bool) {
 	u.log.Error("not upgraded, and nothing was changed", "program", u.program, "error", err)
 }
 
+// isOutdated tells whether the program on disk is another one than the one that runs.
+func isOutdated(program string) bool {
+	runs, err := os.Stat("/proc/self/exe")
+	if err != nil {
+		return false
+	}
+	onDisk, err := os.Stat(program)
+	return err == nil && !os.SameFile(runs, onDisk)
+}
+
 // try asks the program on disk whether it is a serialhub, and what it says of the config.
 func (u *upgrade) try() error {
 	said, err := u.ask("version")
@@ -64,8 +77,13 @@ func (u *upgrade) try() error {
 	if !strings.HasPrefix(said, "serialhub ") {
 		return fmt.Errorf("it is not serialhub: asked for its version, it says %q", said)
 	}
-	_, err = u.ask("check", "-c", u.config)
-	return err
+	if _, err = u.ask("check", "--handover", handover, "-c", u.config); err != nil {
+		return err
+	}
+	if !u.links.Kept() {
+		return errors.New("some peers would be lost, as the log has told before; is the limit of descriptors too low?")
+	}
+	return nil
 }
 
 func (u *upgrade) ask(args ...string) (said string, err error) {

@@ -1,6 +1,7 @@
 package continuity
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -56,6 +57,34 @@ func (m *Manager) store(name string, descriptors ...int) error {
 // forget has the manager close what it holds under that name.
 func (m *Manager) forget(name string) error {
 	return m.send([]string{"FDSTOREREMOVE=1", "FDNAME=" + name})
+}
+
+// storeNow is store, but fails if the manager cannot be told at once.
+func (m *Manager) storeNow(name string, descriptors ...int) error {
+	return m.sendNow("FDSTORE=1\nFDNAME="+name+"\nFDPOLL=0", descriptors...)
+}
+
+// forgetNow is forget, likewise.
+func (m *Manager) forgetNow(name string) error {
+	return m.sendNow("FDSTOREREMOVE=1\nFDNAME=" + name)
+}
+
+func (m *Manager) sendNow(text string, descriptors ...int) (err error) {
+	if m == nil {
+		return nil
+	}
+	raw, err := m.conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var control []byte
+	if len(descriptors) > 0 {
+		control = unix.UnixRights(descriptors...)
+	}
+	outer := raw.Control(func(fd uintptr) {
+		err = unix.Sendmsg(int(fd), []byte(text), control, &unix.SockaddrUnix{Name: m.addr.Name}, unix.MSG_DONTWAIT)
+	})
+	return errors.Join(outer, err)
 }
 
 // Close closes the socket to the manager.

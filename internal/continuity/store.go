@@ -2,6 +2,7 @@ package continuity
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -15,9 +16,10 @@ import (
 
 // Names of what is stored, which the next program looks for.
 const (
-	journalName = "journal"
-	linkPrefix  = "link."
-	pipePrefix  = "pipe."
+	journalName  = "+journal" // the name of a socket unit's socket, link.end, never begins like that
+	linkPrefix   = "+link."   // the link's number, a dot and its name follow
+	pipePrefix   = "+pipe."   // the pipe's slot follows
+	passedPrefix = "+passed." // the name of a socket of a socket unit follows
 )
 
 // Store is everything of this process that shall outlive it: a stash for each link, the pipes, and the journal that tells
@@ -31,6 +33,7 @@ type Store struct {
 	mu     sync.Mutex
 	kept   map[string][]int // by name: what the next program is to have
 	nextID uint64           // of a link
+	unsafe map[int]bool     // slots of pipes that the manager does not know
 	slots  []int            // words of the journal that are free again
 	slot   int              // the first word that has never been used
 }
@@ -71,7 +74,7 @@ func Open(manager *Manager, log *slog.Logger) (*Store, *Inheritance, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	s := &Store{manager: manager, log: log, kept: map[string][]int{}, nextID: 1}
+	s := &Store{manager: manager, log: log, kept: map[string][]int{}, unsafe: map[int]bool{}, nextID: 1}
 	heritage := &Inheritance{State: state, Links: map[string]*Link{}}
 	ends := map[string][]int{} // of pipes
 	for _, file := range files {
@@ -86,6 +89,7 @@ func Open(manager *Manager, log *slog.Logger) (*Store, *Inheritance, error) {
 		case strings.HasPrefix(file.Name, linkPrefix):
 			s.openLink(file, heritage)
 		default:
+			file.Name = strings.TrimPrefix(file.Name, passedPrefix)
 			heritage.Sockets = append(heritage.Sockets, file)
 		}
 	}
@@ -102,22 +106,40 @@ func Open(manager *Manager, log *slog.Logger) (*Store, *Inheritance, error) {
 }
 
 func (s *Store) openLink(file File, heritage *Inheritance) {
-	stash, text, descriptors, err := OpenStash(file.FD)
-	var m message
+	number, _, _ := strings.Cut(strings.TrimPrefix(file.Name, linkPrefix), ".")
+	id, err := strconv.ParseUint(number, 10, 64)
 	if err == nil {
+		s.nextID = max(s.nextID, id+1)
+	}
+	stash, text, descriptors, err := OpenStash(file.FD)
+	if err != nil {
+		s.log.Warn("what was left of a link cannot be used", "name", file.Name, "error", err)
+		s.forget(file.Name)
+		return
+	}
+	var m message
+	if len(text) > 0 { // else the link did not run
 		err = json.Unmarshal(text, &m)
 	}
 	if err == nil && len(m.Labels) != len(descriptors) {
 		err = fmt.Errorf("%d descriptors have %d labels", len(descriptors), len(m.Labels))
 	}
-	if err != nil {
-		s.log.Warn("what was left of a link cannot be used", "name", file.Name, "error", err)
+	if err == nil && heritage.Links[m.Link] != nil {
+		err = errors.New("there are two of that name")
+	}
+	if err != nil || len(text) == 0 {
+		if err != nil {
+			s.log.Warn("what was left of a link cannot be used", "name", file.Name, "error", err)
+		}
 		closeAll(descriptors)
 		s.forget(file.Name)
+		err = stash.Close()
+		if err != nil {
+			s.log.Warn("what was left of a link cannot be closed", "name", file.Name, "error", err)
+		}
 		return
 	}
 	s.kept[file.Name] = []int{file.FD}
-	s.nextID = max(s.nextID, m.ID+1)
 	heritage.Links[m.Link] = &Link{ID: m.ID, Stash: &LinkStash{store: s, stash: stash, name: file.Name, id: m.ID}, Labels: m.Labels, FDs: descriptors}
 }
 
@@ -173,42 +195,66 @@ func (s *Store) forget(name string) {
 	}
 }
 
-// AddPipe keeps a pipe, and returns the word that tells the next program whose bytes it carries; nil if there is no room.
-func (s *Store) AddPipe(r, w int) (slot int, owner *atomic.Uint64) {
+// AddPipe keeps a pipe, and returns the word that tells the next program whose bytes it carries. It does not wait for the manager; if
+// that cannot be told now, the pipe is kept only for a program that replaces this one, and not safe.
+func (s *Store) AddPipe(r, w int) (slot int, owner *atomic.Uint64, safe bool) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if n := len(s.slots); n > 0 {
 		slot, s.slots = s.slots[n-1], s.slots[:n-1]
 	} else {
 		slot = s.slot
 		s.slot++
 	}
-	s.mu.Unlock()
 	if slot >= journalWords {
-		return -1, new(atomic.Uint64)
+		return slot, new(atomic.Uint64), false
 	}
 	owner = s.journal.word(slot)
 	owner.Store(0)
-	s.keep(pipePrefix+strconv.Itoa(slot), r, w)
-	return slot, owner
+	name := pipePrefix + strconv.Itoa(slot)
+	s.kept[name] = []int{r, w}
+	s.unsafe[slot] = s.manager.storeNow(name, r, w) != nil
+	return slot, owner, !s.unsafe[slot]
 }
 
-// RemovePipe lets go of a pipe that is to be closed.
-func (s *Store) RemovePipe(slot int) {
-	if slot < 0 {
-		return
-	}
-	s.forget(pipePrefix + strconv.Itoa(slot))
+// RemovePipe lets go of a pipe that is to be closed. It returns false if the manager cannot be told now.
+func (s *Store) RemovePipe(slot int) bool {
+	name := pipePrefix + strconv.Itoa(slot)
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.unsafe[slot] && s.manager.forgetNow(name) != nil {
+		return false
+	}
+	delete(s.unsafe, slot)
+	if s.kept[name] == nil {
+		return true // there was no room for it
+	}
+	delete(s.kept, name)
 	s.slots = append(s.slots, slot)
-	s.mu.Unlock()
+	return true
+}
+
+// Pass keeps a socket of a socket unit for the program that replaces this one; the service manager itself has it.
+func (s *Store) Pass(name string, fd int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept[passedPrefix+name] = []int{fd}
+}
+
+// Unpass lets go of a socket that was passed.
+func (s *Store) Unpass(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.kept, passedPrefix+name)
 }
 
 // LinkStash keeps the descriptors of one link.
 type LinkStash struct {
-	store *Store
-	stash *Stash
-	name  string
-	id    uint64
+	store  *Store
+	stash  *Stash
+	name   string
+	id     uint64
+	behind atomic.Bool // the last Keep has failed
 }
 
 // NewLink makes the stash of a new link; the link's name is for people who look at what the manager holds.
@@ -236,11 +282,15 @@ func (l *LinkStash) Keep(link string, labels []string, descriptors []int) error 
 		return l.stash.Empty()
 	}
 	text, err := json.Marshal(message{ID: l.id, Link: link, Labels: labels})
-	if err != nil {
-		return err
+	if err == nil {
+		err = l.stash.Keep(text, descriptors)
 	}
-	return l.stash.Keep(text, descriptors)
+	l.behind.Store(err != nil)
+	return err
 }
+
+// Behind tells whether the last Keep has failed, so that what is kept is not what there is.
+func (l *LinkStash) Behind() bool { return l.behind.Load() }
 
 // Close lets go of everything that is kept of the link.
 func (l *LinkStash) Close() error {
@@ -268,35 +318,14 @@ func (h *Inheritance) Take(prefix string) (taken []File) {
 	return taken
 }
 
-// Discard lets go of what nobody has taken out of an inheritance: it is shut down, closed, and not kept any more.
+// Discard closes the sockets that nobody has taken out of an inheritance.
 func (s *Store) Discard(h *Inheritance) {
-	for name, link := range h.Links {
-		s.log.Info("a link is not in the config any more; its peers are closed", "link", name)
-		link.Close()
-	}
 	for _, file := range h.Sockets {
 		s.log.Warn("a socket was passed to the hub that no end of a link has the name or the address of", "name", file.Name)
 		s.forget(file.Name)
 		unix.Close(file.FD) // a socket unit may hold it
 	}
-	h.Links, h.Sockets = nil, nil
-}
-
-// Close shuts down and closes everything that was kept of a link, and the stash.
-func (l *Link) Close() {
-	l.CloseParts()
-	if err := l.Stash.Close(); err != nil {
-		l.Stash.store.log.Warn("what was left of a link could not be closed", "error", err)
-	}
-}
-
-// CloseParts shuts down and closes the descriptors that were kept of a link.
-func (l *Link) CloseParts() {
-	for _, fd := range l.FDs {
-		unix.Shutdown(fd, unix.SHUT_RDWR) // it may not be a socket that is connected
-		unix.Close(fd)                    // it is not wanted
-	}
-	l.FDs = nil
+	h.Sockets = nil
 }
 
 // ReplaceProcess lets the program at path take the place of this one (execve(2)), and leaves it state and everything that is kept.

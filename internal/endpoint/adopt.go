@@ -61,6 +61,21 @@ func Adopt(fd int, s Socket, trace string) (*Listener, error) {
 	return l, nil
 }
 
+// Dispose closes a socket of the hub, by its trace, that no end has any more, and removes its file. A socket that somebody else has bound goes
+// on listening for its owner.
+func Dispose(fd int, trace string) {
+	defer unix.Close(fd) // others may hold it
+	if trace == ForeignTrace {
+		return
+	}
+	if bound, err := AddressOf(fd); err == nil && bound.Path() != "" {
+		if file, err := fileAt(bound.Path()); err == nil && (&Listener{file: file}).Trace() == trace {
+			os.Remove(bound.Path()) //nolint:errcheck // it may be gone
+		}
+	}
+	unix.Shutdown(fd, unix.SHUT_RDWR) // the service manager may hold it for a moment
+}
+
 // AdoptForeign makes a Listener of a socket that another program has bound to an address, such as a service manager. Its file is
 // never changed nor removed.
 func AdoptForeign(fd int, addr address.Address) *Listener {

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// perLink is how many descriptors a link with two peers has: two sockets that listen, two that are connected, and its stash.
-	perLink = 5
+	// perLink is how many descriptors a link with two peers has beside its stash: two sockets that listen, and two that are connected.
+	perLink = 4
 	// perBusyLink adds a pipe for each direction, which a link has while a peer does not take what is sent to it.
 	perBusyLink = perLink + 4
 	// others is for everything else: the API and its callers, peers that wait or have just left, spare pipes, files.
@@ -22,14 +22,22 @@ const (
 // ErrDescriptors says that a config has more links than this process may have descriptors for.
 var ErrDescriptors = errors.New("too few file descriptors")
 
-// Fit raises the limit of descriptors (RLIMIT_NOFILE of getrlimit(2)) to what that many links need, as far as the hub may.
+// Need is for what there have to be descriptors.
+type Need struct {
+	Links   int // that run
+	Stashes int // one for each link, also of those that do not run
+	Buffers int // of links, one for each direction
+}
+
+// Fit raises the limit of descriptors (RLIMIT_NOFILE of getrlimit(2)) to what the links need, as far as the hub may.
 // It returns ErrDescriptors if they cannot all be connected then, and logs a warning if they cannot all be busy.
-func Fit(links int, log *slog.Logger) error {
+func Fit(n Need, log *slog.Logger) error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return os.NewSyscallError("getrlimit", err)
 	}
-	need, busy := uint64(links)*perLink+others, uint64(links)*perBusyLink+others
+	fixed := uint64(n.Stashes + n.Buffers + others)
+	need, busy := uint64(n.Links*perLink)+fixed, uint64(n.Links*perBusyLink)+fixed
 	for _, want := range []uint64{busy, need} { // raising the hard limit is for the privileged, and has a bound of its own: fs.nr_open
 		if limit.Cur < want {
 			raised := unix.Rlimit{Cur: max(want, limit.Max), Max: max(want, limit.Max)}
@@ -41,10 +49,10 @@ func Fit(links int, log *slog.Logger) error {
 	switch {
 	case limit.Cur < need:
 		return fmt.Errorf("%w: %d links need %d, and this process may have %d; raise the limit (LimitNOFILE=%d in its systemd unit, or ulimit -n %d), or share the links between hubs",
-			ErrDescriptors, links, need, limit.Cur, busy, busy)
+			ErrDescriptors, n.Links, need, limit.Cur, busy, busy)
 	case limit.Cur < busy:
 		log.Warn("there are enough file descriptors for every peer, but not for every link to be held up at once; then some links wait for others",
-			"links", links, "limit", limit.Cur, "better", busy)
+			"links", n.Links, "limit", limit.Cur, "better", busy)
 	}
 	return nil
 }

@@ -26,8 +26,8 @@ type EndEstate struct {
 }
 
 // Adopt makes the link what an earlier process has left, in one step: before any byte is read, everybody is there who was, and
-// the pipes have what was on its way. Who left meanwhile is noticed as ever. It reports Resumed for each peer that is connected, and Queued. The link has
-// nothing yet.
+// the pipes have what was on its way. Who left meanwhile is noticed as ever. It reports Resumed for each peer that is connected, and then
+// Queued. The link has nothing yet.
 func (k *Link) Adopt(estate Estate) error {
 	err := errOver
 	k.loop.call(k, func() {
@@ -38,7 +38,7 @@ func (k *Link) Adopt(estate Estate) error {
 		for side, left := range estate.Ends {
 			e := k.ends[side]
 			if left.Listener != nil {
-				accept, werr := k.loop.watch(left.Listener.FD(), 0, k, func(uint32) { k.arrive(e) })
+				accept, werr := k.loop.watch(left.Listener.FD(), 0, k, func(events uint32) { k.knock(e, events) })
 				err = errors.Join(err, werr)
 				if werr == nil {
 					e.listener, e.accept = left.Listener, accept
@@ -46,9 +46,6 @@ func (k *Link) Adopt(estate Estate) error {
 			}
 			if left.Peer != nil {
 				err = errors.Join(err, k.resume(e, *left.Peer, left.Closing))
-			}
-			for _, waiting := range left.Queued {
-				err = errors.Join(err, k.requeue(e, waiting))
 			}
 			for _, gone := range left.Left {
 				k.peers++
@@ -61,6 +58,15 @@ func (k *Link) Adopt(estate Estate) error {
 			if left.Buffer >= 0 {
 				err = errors.Join(err, k.lanes[side].inherit(left.Buffer))
 			}
+		}
+		for side, left := range estate.Ends {
+			for _, waiting := range left.Queued {
+				err = errors.Join(err, k.requeue(k.ends[side], waiting))
+			}
+		}
+		for _, lane := range k.lanes { // now it is known who is there
+			lane.slow = lane.held() > 0
+			k.setAbsent(lane)
 		}
 		for _, lane := range k.lanes {
 			k.pump(lane, 0)
@@ -80,7 +86,7 @@ func (l *lane) inherit(fd int) error {
 	left.recover(l.held())
 	l.buffer.close()
 	l.buffer = left
-	return l.setAbsent(l.link.rules.Absent, l.link.rules.BufferSize)
+	return nil
 }
 
 // watchPeer makes a peer of a connection that was left.

@@ -77,7 +77,10 @@ func (l *lane) empty() error {
 	for l.stalled() {
 		n, err := l.pipe.moveTo(l.to.peer, l.scratch)
 		l.to.count.Sent.Add(uint64(n))
-		l.full, l.slow = false, errors.Is(err, unix.EAGAIN)
+		l.full = false
+		if err == nil || errors.Is(err, unix.EAGAIN) {
+			l.slow = err != nil
+		}
 		l.returnPipe()
 		switch {
 		case err == nil, errors.Is(err, unix.EINTR):

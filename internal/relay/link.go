@@ -83,7 +83,7 @@ var errOver = errors.New("the link is closed")
 // Hooks are what a link calls on its loop's goroutine, and must not block.
 type Hooks struct {
 	Report func(Event)
-	Keep   func([]Part) // takes note of what the link owns, so that it outlives the process; nil if nobody does
+	Keep   func([]Part) bool // takes note of what the link owns, so that it outlives the process, or fails and is called again; nil if nobody does
 }
 
 // Part is a descriptor that a link owns, and what it is there for. What the link does with it before Keep returns, it does to a
@@ -167,7 +167,7 @@ func (k *Link) Listen(side Side, listener Listener) error {
 			return
 		}
 		var accept *watch
-		if accept, err = k.loop.watch(listener.FD(), 0, k, func(uint32) { k.arrive(e) }); err == nil {
+		if accept, err = k.loop.watch(listener.FD(), 0, k, func(events uint32) { k.knock(e, events) }); err == nil {
 			k.lastCall(e)
 			k.stopListening(e)
 			e.listener, e.accept, e.paused = listener, accept, false
@@ -299,8 +299,8 @@ func (k *Link) Drain() {
 }
 
 // Rest has the link read only what has been sent up to now, and let nobody in, so that it can be left to the next process. It
-// tells whether all that has been delivered.
-func (k *Link) Rest() (delivered bool) {
+// tells how many of these bytes are still to be delivered.
+func (k *Link) Rest() (left int) {
 	k.loop.call(k, func() {
 		if !k.resting && !k.ending && !k.over {
 			k.resting = true
@@ -309,9 +309,13 @@ func (k *Link) Rest() (delivered bool) {
 			}
 			k.settle()
 		}
-		delivered = k.over || k.lanes[A].delivered() && k.lanes[B].delivered()
+		for _, lane := range k.lanes {
+			if !k.over && !lane.delivered() {
+				left += lane.held() + lane.unread()
+			}
+		}
 	})
-	return delivered
+	return left
 }
 
 // Close closes the link at once.
@@ -372,10 +376,7 @@ func (k *Link) keep() {
 	if !k.changed {
 		return
 	}
-	k.changed = false
-	if k.hooks.Keep != nil {
-		k.hooks.Keep(k.parts())
-	}
+	k.changed = k.hooks.Keep != nil && !k.hooks.Keep(k.parts())
 }
 
 // parts are what the link owns, but for pipes.

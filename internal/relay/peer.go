@@ -60,12 +60,27 @@ func (p *peer) socketError() error {
 	return nil
 }
 
+// errShut says that a listener is of no use any more.
+var errShut = errors.New("the socket has been shut down by another program that has it, such as the service manager; restart that one's socket unit")
+
 // arrive takes in everybody who has connected, so that bytes which are read after this go to the last of them, and not
 // to one who has left in the meantime. While nobody may come in, they stay in the backlog.
 func (k *Link) arrive(e *end) {
 	for k.arriveOne(e) {
 	}
 	k.settle()
+}
+
+// knock takes in who has come. A listener that hangs up has been shut down by somebody else who has it: it will never have a peer
+// again, nor be quiet.
+func (k *Link) knock(e *end, events uint32) {
+	if events&(unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		k.loop.unwatch(e.accept)
+		e.paused = true
+		k.hooks.Report(Event{Kind: AcceptFailed, Side: e.side, Err: errShut})
+		return
+	}
+	k.arrive(e)
 }
 
 // arriveOne takes a peer that has connected, or turns it away. It returns false if there is none to take.
@@ -84,6 +99,7 @@ func (k *Link) arriveOne(e *end) bool {
 		return false
 	}
 	k.admit(e, accepted)
+	k.keep() // a SIGKILL between accept(2) and here costs the newcomer its connection
 	return true
 }
 

@@ -22,10 +22,10 @@ const (
 	hungryTime = 100 * time.Millisecond
 )
 
-// Vault keeps pipes where they outlive the process. Its functions are called on the loop's goroutine.
+// Vault keeps pipes where they outlive the process. Its functions are called on the loop's goroutine, and do not wait.
 type Vault interface {
-	AddPipe(r, w int) (slot int, owner *atomic.Uint64) // owner is where the pipe's lane is written
-	RemovePipe(slot int)
+	AddPipe(r, w int) (slot int, owner *atomic.Uint64, safe bool) // owner is where the pipe's lane is written; safe, that the pipe would survive a SIGKILL
+	RemovePipe(slot int) bool                                     // false if that cannot be done now, and the pipe is to stay
 }
 
 // Pipe is a pipe that an earlier process has left. The loop that is made with it owns its descriptors.
@@ -42,7 +42,8 @@ type pipe struct {
 	held int // how many it holds
 
 	slot  int            // of the vault, if there is one
-	owner *atomic.Uint64 // in the vault, the id of the lane that used it last; nil without a vault
+	owner *atomic.Uint64 // in the vault, the id of the lane that used it last; nil if the pipe is not in a vault
+	risky bool           // it would not survive a SIGKILL
 }
 
 func newPipe() (*pipe, error) {
@@ -169,7 +170,8 @@ type pool struct {
 	vault  Vault // may be nil
 	free   []*pipe
 	found  map[uint64]*pipe // left by an earlier process with bytes in them, by the lane's id
-	hungry []*lane          // that wait for a pipe, because no more descriptors can be had
+	hungry []*lane          // that wait for a pipe, because no more descriptors can be had, or the vault is busy
+	since  time.Time        // since when there has always been one; zero if there is none
 }
 
 // borrow returns an empty pipe, or nil if there is none now.
@@ -189,7 +191,12 @@ func (p *pool) grow() bool {
 		return false
 	}
 	if p.vault != nil {
-		pipe.slot, pipe.owner = p.vault.AddPipe(pipe.r, pipe.w)
+		var safe bool
+		pipe.slot, pipe.owner, safe = p.vault.AddPipe(pipe.r, pipe.w)
+		pipe.risky = !safe
+		if pipe.risky && (p.since.IsZero() || time.Since(p.since) < hungryTime) && p.discard(pipe) {
+			return false // the vault is busy; only if it stays so, it is better to go on without it
+		}
 	}
 	p.free = append(p.free, pipe)
 	return true
@@ -219,23 +226,28 @@ func (p *pool) inherit(pipes []Pipe) error {
 // lose closes pipes of an earlier process that no lane has claimed.
 func (p *pool) lose() {
 	for _, pipe := range p.found {
-		p.discard(pipe)
+		p.giveBack(pipe)
 	}
 	p.found = nil
 }
 
-func (p *pool) discard(pipe *pipe) {
-	if p.vault != nil {
-		p.vault.RemovePipe(pipe.slot)
+// discard closes a pipe, unless that would leave it in the vault for ever.
+func (p *pool) discard(pipe *pipe) bool {
+	if pipe.owner != nil && !p.vault.RemovePipe(pipe.slot) {
+		return false
 	}
 	pipe.close()
+	return true
 }
 
 // giveBack takes a pipe that is not needed any more. If bytes are left in it, they are lost.
 func (p *pool) giveBack(pipe *pipe) {
-	if pipe.held > 0 || len(p.free) >= spares {
-		p.discard(pipe)
+	if (pipe.risky || pipe.held > 0 || len(p.free) >= spares) && p.discard(pipe) {
 		return
+	}
+	for pipe.held > 0 {
+		var waste [4096]byte
+		pipe.read(waste[:])
 	}
 	p.free = append(p.free, pipe)
 }
@@ -243,6 +255,9 @@ func (p *pool) giveBack(pipe *pipe) {
 // wait has a lane wait until there is a pipe again.
 func (p *pool) wait(l *lane) {
 	if !l.hungry {
+		if p.since.IsZero() {
+			p.since = time.Now()
+		}
 		l.hungry = true
 		p.hungry = append(p.hungry, l)
 	}
@@ -257,6 +272,9 @@ func (p *pool) feed() {
 		p.hungry = p.hungry[1:]
 		lane.hungry = false
 		guard(lane.link, func() { lane.link.goOn(lane) })
+	}
+	if len(p.hungry) == 0 {
+		p.since = time.Time{}
 	}
 }
 

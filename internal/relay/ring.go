@@ -46,7 +46,11 @@ func openRing(fd int) (*ring, error) {
 	if err == nil {
 		mapping, err = unix.Mmap(fd, 0, int(stat.Size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	}
-	if err != nil || len(mapping) <= placeSize {
+	if err == nil && len(mapping) <= placeSize {
+		unix.Munmap(mapping) //nolint:errcheck // it is mapped
+		err = unix.EINVAL
+	}
+	if err != nil {
 		unix.Close(fd) // it is of no use
 		return nil, os.NewSyscallError("mmap", err)
 	}
@@ -57,6 +61,7 @@ func openRing(fd int) (*ring, error) {
 func (r *ring) recover(inPipe int) {
 	if removed := r.place.removed.Load(); r.place.moving.Load() > removed {
 		r.remove(min(inPipe, int(r.place.moving.Load()-removed)))
+		r.place.moving.Store(0)
 	}
 }
 

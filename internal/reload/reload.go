@@ -27,6 +27,7 @@ type Result struct {
 type Reloader struct {
 	load  func() (*config.Config, error)
 	apply func(*config.Config) (config.Changes, error)
+	begin func() (end func()) // is called when a reload begins, and end when it is over
 	log   *slog.Logger
 	asked chan struct{} // has room for one
 	quit  chan struct{}
@@ -38,12 +39,14 @@ type Reloader struct {
 	last    Result
 }
 
-// New makes a Reloader that loads by load and applies by apply, which changes nothing if it returns an error. The
+// New makes a Reloader that loads by load and applies by apply, which changes nothing if it returns an error; begin is told of each
+// reload, and what it returns of the end. The
 // config that the hub has started with counts as the last reload.
-func New(load func() (*config.Config, error), apply func(*config.Config) (config.Changes, error), log *slog.Logger) *Reloader {
+func New(load func() (*config.Config, error), apply func(*config.Config) (config.Changes, error), begin func() (end func()), log *slog.Logger) *Reloader {
 	r := &Reloader{
 		load:  load,
 		apply: apply,
+		begin: begin,
 		log:   log,
 		asked: make(chan struct{}, 1),
 		quit:  make(chan struct{}),
@@ -109,6 +112,7 @@ func (r *Reloader) reload() {
 	r.waiters = nil
 	r.mu.Unlock()
 
+	defer r.begin()()
 	result := Result{At: time.Now()}
 	next, err := r.load()
 	if err == nil {

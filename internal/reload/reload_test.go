@@ -37,6 +37,9 @@ func run(t *testing.T, actor interface {
 	})
 }
 
+// unannounced tells nobody of a reload.
+func unannounced() func() { return func() {} }
+
 func TestReloadAppliesWhatItLoads(t *testing.T) {
 	loaded := &config.Config{Path: "/x"}
 	var log strings.Builder
@@ -47,7 +50,7 @@ func TestReloadAppliesWhatItLoads(t *testing.T) {
 				t.Errorf("applied %v", c)
 			}
 			return config.Changes{Added: []string{"x"}}, nil
-		}, slog.New(slog.NewTextHandler(&log, nil)))
+		}, unannounced, slog.New(slog.NewTextHandler(&log, nil)))
 	if last := r.Last(); last.Err != nil || time.Since(last.At) > patience {
 		t.Errorf("before the first reload, the last one is %+v", last)
 	}
@@ -68,7 +71,7 @@ func TestBadFileIsNotApplied(t *testing.T) {
 		func(*config.Config) (config.Changes, error) {
 			t.Error("a bad file was applied")
 			return config.Changes{}, nil
-		}, slog.New(slog.DiscardHandler))
+		}, unannounced, slog.New(slog.DiscardHandler))
 	run(t, r)
 	if _, err := r.Reload(t.Context()); !errors.Is(err, faults) {
 		t.Errorf("Reload gave %v", err)
@@ -88,7 +91,7 @@ func TestBurstIsOneReload(t *testing.T) {
 				time.Sleep(time.Second) //nolint:forbidigo // in the bubble's time
 				return &config.Config{}, nil
 			},
-			func(*config.Config) (config.Changes, error) { return config.Changes{}, nil }, slog.New(slog.DiscardHandler))
+			func(*config.Config) (config.Changes, error) { return config.Changes{}, nil }, unannounced, slog.New(slog.DiscardHandler))
 		ended := make(chan error, 1)
 		go func() { ended <- r.Run() }()
 		r.Ask()
@@ -114,7 +117,7 @@ func TestBurstIsOneReload(t *testing.T) {
 }
 
 func TestReloadOfAStoppedHub(t *testing.T) {
-	r := reload.New(nil, nil, slog.New(slog.DiscardHandler))
+	r := reload.New(nil, nil, unannounced, slog.New(slog.DiscardHandler))
 	r.Stop()
 	r.Stop()
 	if err := r.Run(); err != nil {

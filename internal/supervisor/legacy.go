@@ -18,9 +18,9 @@ import (
 // legacy is what an earlier process has left for a link, or the service manager has passed for it. The link's first life takes
 // it over.
 type legacy struct {
-	link    *continuity.Link // nil if the link is new
-	sockets [2]int           // that were passed by the service manager, listening; -1 for none
-	status  *Link            // how the link was, if the process was replaced; else nil
+	stash  *continuity.LinkStash // nil if the link is new
+	parts  []relay.Part          // that fit the config
+	status *Link                 // how the link was, if the process was replaced; else nil
 }
 
 // label is how a part of a link is called where it is kept.
@@ -44,25 +44,32 @@ func parseLabel(text string) (part relay.Part, ok bool) {
 	return part, true
 }
 
-// keep has the parts of the link kept. The wire calls it on its loop.
-func (l *link) keep(parts []relay.Part) {
+// keep has the parts of the link kept, and tells whether they are. The wire calls it on its loop.
+func (l *link) keep(parts []relay.Part) bool {
 	labels, descriptors := make([]string, len(parts)), make([]int, len(parts))
 	for i, part := range parts {
 		labels[i], descriptors[i] = label(part), part.FD
 	}
-	if err := l.stash.Keep(l.name(), labels, descriptors); err != nil {
+	again := l.stash.Behind()
+	err := l.stash.Keep(l.name(), labels, descriptors)
+	if err != nil && !again {
 		l.log().Warn("the link's peers would not survive the end of the hub", "error", err)
 	}
+	return err == nil
 }
 
-// takeOver makes the link what was left of it. Ends that are not as the config wants them are closed.
+// takeOver makes the link what was left of it.
 func (c *control) takeOver() error {
 	left := c.legacy
-	if left == nil {
+	switch {
+	case left != nil:
+		defer c.adopted()
+	case c.passed[relay.A] >= 0 || c.passed[relay.B] >= 0:
+		left = &legacy{} // both sockets listen already, so they are to be taken in one step
+	default:
 		c.update(func(*Link) {}) // nothing is open yet
 		return nil
 	}
-	defer c.adopted()
 	estate := c.estate(left)
 	if err := c.wire.Adopt(estate); err != nil {
 		return fmt.Errorf("what was left of the link cannot be taken over: %w", err)
@@ -94,61 +101,31 @@ func (c *control) takeOver() error {
 		if resumed[relay.A] != nil && resumed[relay.B] != nil && left.status == nil {
 			s.Sessions++
 		}
+		if left.status != nil {
+			s.continues(left.status)
+		}
 	})
 	return c.followAll(events)
 }
 
-// estate sorts what was left by end, and closes what the config does not want any more.
+// estate sorts what was left by end.
 func (c *control) estate(left *legacy) (estate relay.Estate) {
-	stays := [2]bool{true, true}
 	for side := range estate.Ends {
 		estate.Ends[side].Buffer = -1
 	}
-	var parts []relay.Part
-	if left.link != nil {
-		for i, text := range left.link.Labels {
-			part, ok := parseLabel(text)
-			part.FD = left.link.FDs[i]
-			if !ok {
-				unix.Close(part.FD) // it is of another version
-				continue
-			}
-			parts = append(parts, part)
-			if part.Role == relay.RoleListener {
-				bound, err := endpoint.AddressOf(part.FD)
-				stays[part.Side] = err == nil && bound == c.end(part.Side).Listen
-			}
-		}
-	}
-	for _, part := range parts {
-		if !stays[part.Side] {
-			unix.Shutdown(part.FD, unix.SHUT_RDWR) // it came through an address that the end does not have any more
-			unix.Close(part.FD)                    // likewise
-			continue
-		}
+	for _, part := range left.parts {
 		if err := c.inherit(&estate.Ends[part.Side], part); err != nil {
 			c.log().Warn("something that was left cannot be used", "end", part.Side.String(), "error", err)
 		}
 	}
-	for side := range left.sockets {
-		c.pass(relay.Side(side), left.sockets[side], &estate.Ends[side])
+	for _, side := range bothSides() {
+		if end := &estate.Ends[side]; c.passed[side] >= 0 && end.Listener == nil {
+			if listener, err := c.foreign(side); err == nil {
+				end.Listener = listener
+			}
+		}
 	}
 	return estate
-}
-
-// pass makes an end listen on a socket of the service manager, which this process was passed, or one before it.
-func (c *control) pass(side relay.Side, fd int, end *relay.EndEstate) {
-	if fd < 0 && end.Listener != nil && end.Listener.Trace() == endpoint.ForeignTrace {
-		if copied, err := unix.FcntlInt(uintptr(end.Listener.FD()), unix.F_DUPFD_CLOEXEC, 0); err == nil {
-			fd = copied
-		}
-	}
-	c.passed[side] = fd
-	if fd >= 0 && end.Listener == nil {
-		if listener, err := c.foreign(side); err == nil {
-			end.Listener = listener
-		}
-	}
 }
 
 // foreign makes a listener of a copy of the socket that the service manager has passed.
@@ -164,13 +141,14 @@ func (l *link) closePassed(side relay.Side) {
 	if l.passed[side] >= 0 {
 		unix.Close(l.passed[side]) // the service manager has it still
 		l.passed[side] = -1
+		l.parts.store.Unpass(fmt.Sprintf("%s.%s", l.name(), side))
 	}
 }
 
 // openStash takes the stash that an earlier process has made for the link, or makes one.
 func (l *link) openStash() {
-	if l.legacy != nil && l.legacy.link != nil {
-		l.stash = l.legacy.link.Stash
+	if l.legacy != nil && l.legacy.stash != nil {
+		l.stash = l.legacy.stash
 		return
 	}
 	if l.parts.store == nil {
@@ -201,14 +179,7 @@ func (l *link) dropLegacy() {
 	if l.legacy == nil {
 		return
 	}
-	if l.legacy.link != nil {
-		l.legacy.link.CloseParts()
-	}
-	for _, fd := range l.legacy.sockets {
-		if fd >= 0 {
-			unix.Close(fd) // the service manager has it still
-		}
-	}
+	dispose(l.legacy.parts)
 	l.adopted()
 }
 
@@ -230,6 +201,10 @@ func (l *link) id() uint64 {
 func (c *control) inherit(end *relay.EndEstate, part relay.Part) error {
 	if part.Role == relay.RoleListener {
 		socket := socketOf(c.end(part.Side))
+		if part.Trace == endpoint.ForeignTrace {
+			unix.Close(part.FD) // the service manager has passed it again, or does not want it to be used any more
+			return nil
+		}
 		listener, err := endpoint.Adopt(part.FD, socket, part.Trace)
 		if err != nil {
 			return err
@@ -257,55 +232,145 @@ func (c *control) inherit(end *relay.EndEstate, part relay.Part) error {
 	return nil
 }
 
-// restore makes the status what it was before the process was replaced. It tells whether the link had been stopped then, or given up.
+// dispose closes what no link wants any more, also where the service manager holds it.
+func dispose(parts []relay.Part) {
+	for _, part := range parts {
+		switch part.Role {
+		case relay.RoleListener:
+			endpoint.Dispose(part.FD, part.Trace)
+		case relay.RolePeer, relay.RoleClosing, relay.RoleQueued, relay.RoleLeft, relay.RoleBuffer:
+			unix.Shutdown(part.FD, unix.SHUT_RDWR) // not for a buffer
+			unix.Close(part.FD)                    // it is over
+		}
+	}
+}
+
+// restore makes the counters what they were before the process was replaced. It tells whether the link had been stopped then, or given
+// up, and is to rest.
 func (l *link) restore(was *Link) (rests bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	name := l.status.Name
-	l.status = *was
-	l.status.Name = name
-	for side := range l.status.Ends {
-		end, c := &l.status.Ends[side], &l.counters[side]
-		end.Peer, end.Queued = nil, nil
+	s := &l.status
+	s.Sessions, s.Resets, s.Failures, s.Last = was.Sessions, was.Resets, was.Failures, was.Last
+	for side, end := range was.Ends {
+		c := &l.counters[side]
 		c.Connections.Store(end.Connections)
 		c.Rejected.Store(end.Rejected)
 		c.Received.Store(end.Received)
 		c.Sent.Store(end.Sent)
 		c.Discarded.Store(end.Discarded)
 	}
-	return was.State == LinkStopped || was.State == LinkFailed
+	if was.State == LinkFailed || was.State == LinkStopped && !was.Disabled {
+		s.setState(was.State, was.Since)
+		for side := range s.Ends {
+			s.Ends[side].setState(EndClosed, was.Ends[side].Since)
+		}
+		return true
+	}
+	return false
 }
 
-// legacies finds what was left for each link of a config.
-func legacies(links []config.Link, left *continuity.Inheritance, was []Link) map[string]*legacy {
-	found := map[string]*legacy{}
-	of := func(name string) *legacy {
-		if found[name] == nil {
-			found[name] = &legacy{sockets: [2]int{-1, -1}}
+// continues dates the states from before the process was replaced, where they are the same. The ends have been brought up to date.
+func (l *Link) continues(was *Link) {
+	for side := range l.Ends {
+		if end := &l.Ends[side]; end.derive() == was.Ends[side].State {
+			end.State, end.Since = was.Ends[side].State, was.Ends[side].Since
 		}
-		return found[name]
 	}
+	if state := derive(l.Ends[relay.A].derive(), l.Ends[relay.B].derive()); state == was.State {
+		l.State, l.Since = was.State, was.Since
+	}
+}
+
+// legacies finds what was left for each link of a config, and gives up what does not fit it, before any link opens anything.
+func legacies(links []config.Link, past *Past) map[string]*legacy {
+	found := map[string]*legacy{}
 	for i := range links {
 		c := &links[i]
-		if c.Disabled {
-			continue
-		}
-		if link := left.Links[c.Name]; link != nil {
-			of(c.Name).link = link
-			delete(left.Links, c.Name)
-		}
-		for side, end := range c.Ends() {
-			if fd := takeSocket(left, fmt.Sprintf("%s.%s", c.Name, relay.Side(side)), end.Listen); fd >= 0 {
-				of(c.Name).sockets[side] = fd
+		left := &legacy{}
+		for j := range past.Links {
+			if past.Links[j].Name == c.Name {
+				left.status = &past.Links[j]
 			}
 		}
-		for j := range was {
-			if was[j].Name == c.Name {
-				of(c.Name).status = &was[j]
-			}
+		if before := takeLink(past.Left, c); before != nil && !c.Disabled {
+			left.stash, left.parts = before.Stash, fitting(before, c)
+		} else if before != nil {
+			giveUp(before)
+		}
+		if left.stash != nil || left.status != nil {
+			found[c.Name] = left
 		}
 	}
+	for name, link := range past.Left.Links {
+		delete(past.Left.Links, name)
+		giveUp(link)
+	}
 	return found
+}
+
+// takeLink takes out what was left of a link: under its name or, if it has been renamed, by the addresses of both ends.
+func takeLink(left *continuity.Inheritance, c *config.Link) *continuity.Link {
+	if link := left.Links[c.Name]; link != nil {
+		delete(left.Links, c.Name)
+		return link
+	}
+	for name, link := range left.Links {
+		same := 0
+		for _, part := range partsOf(link) {
+			if bound, err := endpoint.AddressOf(part.FD); part.Role == relay.RoleListener && err == nil && bound == c.Ends()[part.Side].Listen {
+				same++
+			}
+		}
+		if same == len(c.Ends()) {
+			delete(left.Links, name)
+			return link
+		}
+	}
+	return nil
+}
+
+// partsOf are the parts that were kept of a link.
+func partsOf(link *continuity.Link) (parts []relay.Part) {
+	for i, text := range link.Labels {
+		part, ok := parseLabel(text)
+		part.FD = link.FDs[i]
+		if !ok {
+			unix.Close(part.FD) // it is of another version
+			continue
+		}
+		parts = append(parts, part)
+	}
+	return parts
+}
+
+// fitting are the parts of ends that have the address still. The others are closed: their peers have come through an address that the end
+// does not have any more.
+func fitting(link *continuity.Link, c *config.Link) (stay []relay.Part) {
+	parts := partsOf(link)
+	moved := [2]bool{}
+	for _, part := range parts {
+		if part.Role == relay.RoleListener && part.Trace != endpoint.ForeignTrace {
+			bound, err := endpoint.AddressOf(part.FD)
+			moved[part.Side] = err != nil || bound != c.Ends()[part.Side].Listen
+		}
+	}
+	var gone []relay.Part
+	for _, part := range parts {
+		if moved[part.Side] {
+			gone = append(gone, part)
+		} else {
+			stay = append(stay, part)
+		}
+	}
+	dispose(gone)
+	return stay
+}
+
+// giveUp closes everything that was kept of a link.
+func giveUp(link *continuity.Link) {
+	dispose(partsOf(link))
+	link.Stash.Close() //nolint:errcheck // there is nobody who could use it
 }
 
 // takeSocket takes the socket that was passed for an end: by that name or, if it has another, because it is bound to the
@@ -321,4 +386,15 @@ func takeSocket(left *continuity.Inheritance, name string, addr address.Address)
 		}
 	}
 	return -1
+}
+
+// takePassed takes the sockets that the service manager has passed for a link's ends, also for one that does not run yet.
+func (l *link) takePassed(past *Past) {
+	for side, end := range l.config.Ends() {
+		name := fmt.Sprintf("%s.%s", l.config.Name, relay.Side(side))
+		if fd := takeSocket(past.Left, name, end.Listen); fd >= 0 {
+			l.passed[side] = fd
+			past.Store.Pass(name, fd)
+		}
+	}
 }

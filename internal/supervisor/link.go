@@ -82,7 +82,7 @@ func (l *link) become(c *config.Link) {
 	l.released = [2]bool{}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.status.Name = c.Name
+	l.status.Name, l.status.Disabled = c.Name, c.Disabled
 	for side, end := range c.Ends() {
 		l.status.Ends[side].Address = end.Listen.String()
 	}

@@ -42,6 +42,7 @@ const (
 // Link is what is known about a link at one moment.
 type Link struct {
 	Name     string
+	Disabled bool // by its config
 	State    LinkState
 	Since    time.Time // of State
 	Sessions uint64    // how often both ends have become connected

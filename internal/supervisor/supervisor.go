@@ -65,7 +65,7 @@ func New(links []config.Link, log *slog.Logger, past *Past) (*Supervisor, error)
 		for _, pipe := range past.Left.Pipes {
 			pipes = append(pipes, relay.Pipe(pipe))
 		}
-		found = legacies(links, past.Left, past.Links)
+		found = legacies(links, past)
 	}
 	loop, err := relay.NewLoop(vault, pipes)
 	if err != nil {
@@ -87,6 +87,9 @@ func New(links []config.Link, log *slog.Logger, past *Past) (*Supervisor, error)
 	list := make([]*link, len(links))
 	for i := range links {
 		list[i] = newLink(&links[i], s.parts, [2]*endpoint.Listener{}, found[links[i].Name])
+		if past.Left != nil {
+			list[i].takePassed(past)
+		}
 	}
 	s.publish(list, links)
 	return s, nil
@@ -158,8 +161,12 @@ func (s *Supervisor) endAll() {
 	}
 }
 
-// leaveTime is how long Leave waits for what has been sent to be delivered.
-const leaveTime = time.Second
+const (
+	// leaveTime is how long Leave waits at most for what has been sent to be delivered.
+	leaveTime = time.Second
+	// stuckTime is how long it waits for peers that take nothing.
+	stuckTime = 50 * time.Millisecond
+)
 
 // Leave makes Run end without closing anything, because everything is kept for the next process. What has been sent until now
 // is delivered before, as far as the peers take it at once.
@@ -168,13 +175,24 @@ func (s *Supervisor) Leave() {
 	s.mu.Lock()
 	links := s.links
 	s.mu.Unlock()
-	deadline := time.Now().Add(leaveTime)
-	for _, l := range links {
-		for wire := l.wire.Load(); wire != nil && !wire.Rest() && time.Now().Before(deadline); {
-			<-time.After(time.Millisecond)
+	last, since := s.undelivered(links)
+	for start := time.Now(); last > 0 && time.Since(start) < leaveTime && time.Since(since) < stuckTime; {
+		<-time.After(time.Millisecond)
+		if now, at := s.undelivered(links); now != last {
+			last, since = now, at
 		}
 	}
 	s.stop()
+}
+
+// undelivered has the links rest, and tells how many bytes their peers have still to take, and the time.
+func (s *Supervisor) undelivered(links []*link) (sum int, at time.Time) {
+	for _, l := range links {
+		if wire := l.wire.Load(); wire != nil {
+			sum += wire.Rest()
+		}
+	}
+	return sum, time.Now()
 }
 
 // Halt stops all links between two bytes, and runs do with the links as they are then; do replaces the process, or gives an error,
@@ -184,6 +202,18 @@ func (s *Supervisor) Halt(do func([]Link) error) (err error) {
 	defer s.applying.Unlock()
 	s.parts.loop.Halt(func() { err = do(s.Links()) })
 	return err
+}
+
+// Kept tells whether everything that shall outlive the process is kept.
+func (s *Supervisor) Kept() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.links {
+		if l.stash == nil || l.stash.Behind() {
+			return false
+		}
+	}
+	return true
 }
 
 // Answers waits until the event loop answers; it does not return while that hangs.

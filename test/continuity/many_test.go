@@ -22,6 +22,9 @@ func TestManyLinks(t *testing.T) {
 		for i := range links {
 			flows = append(flows, startFlow(s.dial(fmt.Sprint("a", i)), s.dial(fmt.Sprint("b", i)), size, p))
 		}
+		for i := range links { // a SIGKILL right after accept(2) costs a peer its connection
+			s.waitState(fmt.Sprintf("link-%d", i), "up")
+		}
 		inTime := 0
 		for range times {
 			p.await(t)
