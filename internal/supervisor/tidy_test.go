@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -8,15 +9,15 @@ import (
 
 func TestTidier(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		freed := 0
-		tidy := newTidier(func() { freed++ })
+		var freed atomic.Int64
+		tidy := newTidier(func() { freed.Add(1) })
 		stop := make(chan struct{})
 		go tidy.run(stop)
-		expect := func(when string, want int) {
+		expect := func(when string, want int64) {
 			t.Helper()
 			synctest.Wait()
-			if freed != want {
-				t.Errorf("%s memory has been freed %d times, want %d", when, freed, want)
+			if n := freed.Load(); n != want {
+				t.Errorf("%s memory has been freed %d times, want %d", when, n, want)
 			}
 		}
 		<-time.After(time.Hour)
