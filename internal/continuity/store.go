@@ -318,12 +318,17 @@ func (h *Inheritance) Take(prefix string) (taken []File) {
 	return taken
 }
 
-// Discard closes the sockets that nobody has taken out of an inheritance.
+// Discard sees to what nobody has taken out of an inheritance. A socket that listens belongs to a socket unit, and is left to the program that
+// replaces this one: its config may have a link for it. Anything else is closed.
 func (s *Store) Discard(h *Inheritance) {
 	for _, file := range h.Sockets {
-		s.log.Warn("a socket was passed to the hub that no end of a link has the name or the address of", "name", file.Name)
+		s.log.Warn("a descriptor was passed to the hub that no end of a link has the name or the address of", "name", file.Name)
+		if listens, err := unix.GetsockoptInt(file.FD, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && listens != 0 {
+			s.Pass(file.Name, file.FD)
+			continue
+		}
 		s.forget(file.Name)
-		unix.Close(file.FD) // a socket unit may hold it
+		unix.Close(file.FD) // nobody can use it
 	}
 	h.Sockets = nil
 }
