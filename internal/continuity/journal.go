@@ -46,6 +46,6 @@ func (j *journal) word(i int) *atomic.Uint64 {
 }
 
 func (j *journal) close() {
-	unix.Munmap(j.bytes) //nolint:errcheck // it is mapped
-	unix.Close(j.fd)     // others may hold it
+	unix.Munmap(j.bytes)
+	unix.Close(j.fd) // others may hold it
 }

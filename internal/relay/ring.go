@@ -47,7 +47,7 @@ func openRing(fd int) (*ring, error) {
 		mapping, err = unix.Mmap(fd, 0, int(stat.Size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	}
 	if err == nil && len(mapping) <= placeSize {
-		unix.Munmap(mapping) //nolint:errcheck // it is mapped
+		unix.Munmap(mapping)
 		err = unix.EINVAL
 	}
 	if err != nil {
@@ -135,6 +135,6 @@ func (r *ring) close() {
 	if r == nil {
 		return
 	}
-	unix.Munmap(r.mapping) //nolint:errcheck // it is mapped
-	unix.Close(r.fd)       // likewise
+	unix.Munmap(r.mapping)
+	unix.Close(r.fd) // a memfd
 }

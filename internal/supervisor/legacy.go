@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -283,7 +284,7 @@ func (l *Link) continues(was *Link) {
 }
 
 // legacies finds what was left for each link of a config, and gives up what does not fit it, before any link opens anything.
-func legacies(links []config.Link, past *Past) map[string]*legacy {
+func legacies(links []config.Link, past *Past, log *slog.Logger) map[string]*legacy {
 	found := map[string]*legacy{}
 	for i := range links {
 		c := &links[i]
@@ -296,7 +297,7 @@ func legacies(links []config.Link, past *Past) map[string]*legacy {
 		if before := takeLink(past.Left, c); before != nil && !c.Disabled {
 			left.stash, left.parts = before.Stash, fitting(before, c)
 		} else if before != nil {
-			giveUp(before)
+			giveUp(c.Name, before, log)
 		}
 		if left.stash != nil || left.status != nil {
 			found[c.Name] = left
@@ -304,7 +305,7 @@ func legacies(links []config.Link, past *Past) map[string]*legacy {
 	}
 	for name, link := range past.Left.Links {
 		delete(past.Left.Links, name)
-		giveUp(link)
+		giveUp(name, link, log)
 	}
 	return found
 }
@@ -368,9 +369,12 @@ func fitting(link *continuity.Link, c *config.Link) (stay []relay.Part) {
 }
 
 // giveUp closes everything that was kept of a link.
-func giveUp(link *continuity.Link) {
+func giveUp(name string, link *continuity.Link, log *slog.Logger) {
+	log.Info("the config has no use for what was left of the link; its peers are closed", "link", name)
 	dispose(partsOf(link))
-	link.Stash.Close() //nolint:errcheck // there is nobody who could use it
+	if err := link.Stash.Close(); err != nil {
+		log.Warn("what was left of the link could not be closed", "link", name, "error", err)
+	}
 }
 
 // takeSocket takes the socket that was passed for an end: by that name or, if it has another, because it is bound to the

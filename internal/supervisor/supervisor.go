@@ -65,7 +65,7 @@ func New(links []config.Link, log *slog.Logger, past *Past) (*Supervisor, error)
 		for _, pipe := range past.Left.Pipes {
 			pipes = append(pipes, relay.Pipe(pipe))
 		}
-		found = legacies(links, past)
+		found = legacies(links, past, log)
 	}
 	loop, err := relay.NewLoop(vault, pipes)
 	if err != nil {
