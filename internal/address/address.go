@@ -8,24 +8,84 @@ import (
 	"strings"
 )
 
+// Kind is what is found at an address.
+type Kind string
+
+// The kinds of addresses.
+const (
+	Unix   Kind = "unix"   // a stream socket: a file, or a name in the kernel's abstract namespace
+	TCP    Kind = "tcp"    // a host and a port
+	TLS    Kind = "tls"    // likewise, with TLS on top
+	VSock  Kind = "vsock"  // a context and a port, of vsock(7)
+	PTY    Kind = "pty"    // the path of a link to a pseudo-terminal
+	Device Kind = "device" // the path of a serial port
+)
+
 // MaxUnixPath is the longest path, in bytes, that fits into sun_path of unix(7) with its final NUL.
 const MaxUnixPath = 107
 
-// Address names a unix stream socket: a file, or a name in the kernel's abstract namespace.
-// The zero Address is no address. Addresses are comparable: two that are equal name the same socket.
+// Address names one end of a link. The zero Address is no address. Addresses are comparable: two that are equal name the same thing.
 type Address struct {
-	path string // a cleaned path, or "@" and an abstract name
+	kind Kind
+	name string // a cleaned path; "@" and an abstract name; host:port as net.SplitHostPort takes it; or cid:port
 }
 
-// Parse reads "/path", "unix:/path", "unix:///path" or "unix:@name". A relative path is taken
-// from dir, which is the folder of the file that the address was written in.
+// Parse reads what can be listened on or connected to: "/path", "unix:/path", "unix:///path", "unix:@name", "tcp:host:port",
+// "tls:host:port" or "vsock:cid:port". A relative path is taken from dir, which is the folder of the file that the address was
+// written in.
 func Parse(text, dir string) (Address, error) {
-	rest, err := unixPart(text)
-	if err != nil {
-		return Address{}, err
-	}
+	scheme, rest := split(text)
 	if strings.ContainsRune(rest, 0) {
 		return Address{}, errors.New("an address cannot contain a NUL byte")
+	}
+	switch Kind(scheme) {
+	case "":
+		if strings.HasPrefix(text, "@") {
+			return Address{}, fmt.Errorf("%q: write unix:%s for a socket in the abstract namespace", text, text)
+		}
+		return parseUnix(text, rest, dir)
+	case Unix:
+		return parseUnix(text, rest, dir)
+	case TCP, TLS:
+		return parseHostPort(Kind(scheme), text, rest)
+	case VSock:
+		return parseVSock(text, rest)
+	case PTY, Device:
+		return Address{}, fmt.Errorf("%q: write {%s: %s}", text, scheme, rest)
+	default:
+		return Address{}, fmt.Errorf("%q: %q is not a kind of address known here; write a path, unix:/path, unix:@name, "+
+			"tcp:host:port, tls:host:port or vsock:cid:port", text, scheme)
+	}
+}
+
+// ParseFile reads the path of a pseudo-terminal's link, or of a serial port.
+func ParseFile(kind Kind, text, dir string) (Address, error) {
+	if strings.ContainsRune(text, 0) {
+		return Address{}, errors.New("a path cannot contain a NUL byte")
+	}
+	path, err := parsePath(text, text, dir)
+	return Address{kind: kind, name: path}, err
+}
+
+// split takes the scheme off an address; a path has none.
+func split(text string) (scheme, rest string) {
+	if strings.HasPrefix(text, "/") || strings.HasPrefix(text, "./") || strings.HasPrefix(text, "../") {
+		return "", text
+	}
+	scheme, rest, found := strings.Cut(text, ":")
+	if !found {
+		return "", text
+	}
+	return scheme, rest
+}
+
+// parseUnix reads the part of a unix address behind its scheme.
+func parseUnix(text, rest, dir string) (Address, error) {
+	if host, isURL := strings.CutPrefix(rest, "//"); isURL && strings.HasPrefix(text, "unix:") {
+		if !strings.HasPrefix(host, "/") {
+			return Address{}, fmt.Errorf("%q names a host; a unix socket has none: write unix:/path", text)
+		}
+		rest = host
 	}
 	path := rest
 	if name, abstract := strings.CutPrefix(rest, "@"); abstract {
@@ -33,67 +93,58 @@ func Parse(text, dir string) (Address, error) {
 			return Address{}, errors.New(`an abstract address needs a name after "@"`)
 		}
 	} else {
-		if rest == "" {
-			return Address{}, errors.New("the address is empty; write the path of a socket, such as /run/serialhub/dbg-a")
+		var err error
+		if path, err = parsePath(text, rest, dir); err != nil {
+			return Address{}, err
 		}
-		if strings.HasPrefix(rest, "~") || strings.HasPrefix(rest, "$") {
-			return Address{}, fmt.Errorf("%q: ~ and variables are not expanded; write the path in full (or ./%s for a file of that name)", text, rest)
-		}
-		if base := rest[strings.LastIndex(rest, "/")+1:]; base == "" || base == "." || base == ".." {
-			return Address{}, fmt.Errorf("%q names a folder; write the path of a socket in it", text)
-		}
-		if !filepath.IsAbs(rest) {
-			path = filepath.Join(dir, rest)
-		}
-		path = filepath.Clean(path)
 	}
 	if len(path) > MaxUnixPath {
 		return Address{}, fmt.Errorf("%q is %d bytes long, a socket's path can have %d; choose a shorter folder, such as /run/serialhub",
 			path, len(path), MaxUnixPath)
 	}
-	return Address{path: path}, nil
+	return Address{kind: Unix, name: path}, nil
 }
 
-// unixPart takes the scheme off an address.
-func unixPart(text string) (string, error) {
-	if strings.HasPrefix(text, "/") || strings.HasPrefix(text, "./") || strings.HasPrefix(text, "../") {
-		return text, nil
+// parsePath makes a path absolute and clean.
+func parsePath(text, path, dir string) (string, error) {
+	if path == "" {
+		return "", errors.New("the address is empty; write a path, such as /run/serialhub/dbg-a")
 	}
-	scheme, rest, found := strings.Cut(text, ":")
-	if !found {
-		if strings.HasPrefix(text, "@") {
-			return "", fmt.Errorf("%q: write unix:%s for a socket in the abstract namespace", text, text)
-		}
-		return text, nil
+	if strings.HasPrefix(path, "~") || strings.HasPrefix(path, "$") {
+		return "", fmt.Errorf("%q: ~ and variables are not expanded; write the path in full (or ./%s for a file of that name)", text, path)
 	}
-	if scheme != "unix" {
-		return "", fmt.Errorf("%q: %q is not a kind of address known here; write a path, unix:/path or unix:@name", text, scheme)
+	if base := path[strings.LastIndex(path, "/")+1:]; base == "" || base == "." || base == ".." {
+		return "", fmt.Errorf("%q names a folder; write the path of a file in it", text)
 	}
-	if host, isURL := strings.CutPrefix(rest, "//"); isURL {
-		if !strings.HasPrefix(host, "/") {
-			return "", fmt.Errorf("%q names a host; a unix socket has none: write unix:/path", text)
-		}
-		return host, nil
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, path)
 	}
-	return rest, nil
+	return filepath.Clean(path), nil
 }
 
-// String gives the address as Parse reads it, always with its scheme; "" for the zero Address.
+// Kind is what is found at the address; "" for the zero Address.
+func (a Address) Kind() Kind { return a.kind }
+
+// String gives the address as it is written, always with its scheme; a pseudo-terminal and a serial port have none.
 func (a Address) String() string {
-	if a.path == "" {
-		return ""
+	switch a.kind {
+	case "", PTY, Device:
+		return a.name
+	default:
+		return string(a.kind) + ":" + a.name
 	}
-	return "unix:" + a.path
 }
 
-// Path returns the socket's file, or "" for an abstract socket, which has none.
+// Path returns the file at the address; "" for an abstract socket, and for all that have none.
 func (a Address) Path() string {
-	if strings.HasPrefix(a.path, "@") {
+	switch {
+	case a.kind == PTY, a.kind == Device, a.kind == Unix && !strings.HasPrefix(a.name, "@"):
+		return a.name
+	default:
 		return ""
 	}
-	return a.path
 }
 
-// SocketName returns what connect(2) and bind(2) take: the path, or "@" and the abstract name
+// SocketName returns what connect(2) and bind(2) take for a unix socket: the path, or "@" and the abstract name
 // (both Go's net and x/sys/unix turn that "@" into the NUL that the kernel wants).
-func (a Address) SocketName() string { return a.path }
+func (a Address) SocketName() string { return a.name }

@@ -3,6 +3,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -27,6 +28,7 @@ type Hub interface {
 	Reset(ctx context.Context, name string, sides ...relay.Side) (supervisor.Link, error)
 	StopLink(ctx context.Context, name string) (supervisor.Link, error)
 	StartLink(ctx context.Context, name string) (supervisor.Link, error)
+	Break(name string, side relay.Side, d time.Duration) error
 	NotOpen() []string
 }
 
@@ -64,6 +66,7 @@ func Handler(hub Hub, reloader Reloader, about About, log *slog.Logger) http.Han
 	e.POST("/links/:name/reset", plain(h.reset, "end"))
 	e.POST("/links/:name/stop", plain(h.change(hub.StopLink)))
 	e.POST("/links/:name/start", plain(h.change(hub.StartLink)))
+	e.POST("/links/:name/break", plain(h.sendBreak, "end", "duration"))
 	e.POST("/reload", plain(h.reload))
 	read("/status", h.status)
 	read("/healthz", h.healthy)
@@ -123,20 +126,57 @@ func (h *handlers) link(c echo.Context) error {
 func (h *handlers) reset(c echo.Context) error {
 	var sides []relay.Side
 	if c.QueryParams().Has("end") {
-		switch end := c.QueryParam("end"); end {
-		case "a":
-			sides = []relay.Side{relay.A}
-		case "b":
-			sides = []relay.Side{relay.B}
-		default:
-			return newProblem(http.StatusBadRequest, "a link has no end %q; write ?end=a or ?end=b, or leave it out for both", end)
+		side, err := sideOf(c)
+		if err != nil {
+			return err
 		}
+		sides = append(sides, side)
 	}
 	link, err := h.hub.Reset(c.Request().Context(), c.Param("name"), sides...)
 	if err != nil {
 		return err
 	}
 	return answer(c, viewLink(link))
+}
+
+// sideOf reads the parameter end.
+func sideOf(c echo.Context) (relay.Side, error) {
+	switch end := c.QueryParam("end"); end {
+	case "a":
+		return relay.A, nil
+	case "b":
+		return relay.B, nil
+	default:
+		return 0, newProblem(http.StatusBadRequest, "a link has no end %q; write ?end=a or ?end=b", end)
+	}
+}
+
+const (
+	// usualBreak is how long a break is that nothing else is said of, as in tcsendbreak(3).
+	usualBreak = 250 * time.Millisecond
+	// longestBreak is how long one may be; nothing else can be sent meanwhile.
+	longestBreak = 5 * time.Second
+)
+
+func (h *handlers) sendBreak(c echo.Context) error {
+	side, err := sideOf(c)
+	if err != nil {
+		return err
+	}
+	d := usualBreak
+	if text := c.QueryParam("duration"); text != "" {
+		if d, err = time.ParseDuration(text); err != nil || d <= 0 || d > longestBreak {
+			return newProblem(http.StatusBadRequest, "%q is not how long a break can be; write ?duration=250ms, or anything up to %v", text, longestBreak)
+		}
+	}
+	err = h.hub.Break(c.Param("name"), side, d)
+	switch {
+	case errors.Is(err, supervisor.ErrNoLink):
+		return err
+	case err != nil:
+		return newProblem(http.StatusConflict, "no break was sent: %s", err)
+	}
+	return c.NoContent(http.StatusNoContent)
 }
 
 // change answers with the link as it is after a change.

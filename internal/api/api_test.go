@@ -60,6 +60,17 @@ func (h *hub) StopLink(_ context.Context, name string) (supervisor.Link, error) 
 	return h.Link(name)
 }
 
+func (h *hub) Break(name string, side relay.Side, d time.Duration) error {
+	if _, err := h.Link(name); err != nil {
+		return err
+	}
+	if side == relay.B {
+		return errors.New("only a serial port can send a break")
+	}
+	h.resets = append(h.resets, fmt.Sprint("break ", name, side, d))
+	return nil
+}
+
 func (h *hub) StartLink(_ context.Context, name string) (supervisor.Link, error) {
 	h.resets = append(h.resets, "start "+name)
 	return h.Link(name)
@@ -72,12 +83,18 @@ func newHub() *hub {
 			Name: "dbg", State: supervisor.LinkHalf, Since: at, Sessions: 3, Resets: 1, Failures: 2,
 			Last: &supervisor.Failure{At: at, End: "a", Message: "in use"},
 			Ends: [2]supervisor.End{
-				{Address: "unix:/tmp/a", State: supervisor.EndConnected, Since: at, Connections: 3, Rejected: 1, Received: 1234, Sent: 987, Discarded: 5,
+				{Address: "unix:/tmp/a", Way: "listen", State: supervisor.EndConnected, Since: at, Connections: 3, Rejected: 1, Received: 1234, Sent: 987, Discarded: 5,
 					Peer: &supervisor.Peer{PID: 4711, UID: 1, GID: 2, Command: "qemu-system-i386", VM: "win7"}},
-				{Address: "unix:/tmp/b", State: supervisor.EndWaiting, Since: at, Queued: []supervisor.Peer{{PID: 4712, Command: "gdb"}}, Copied: true},
+				{Address: "unix:/tmp/b", Way: "listen", State: supervisor.EndWaiting, Since: at, Queued: []supervisor.Peer{{PID: 4712, Command: "gdb"}}, Copied: true},
 			},
 		},
-		{Name: "other", State: supervisor.LinkWaiting, Since: at},
+		{
+			Name: "other", State: supervisor.LinkWaiting, Since: at,
+			Ends: [2]supervisor.End{
+				{Address: "tcp:127.0.0.1:1", Way: "connect", Peer: &supervisor.Peer{Address: "127.0.0.1:1", Subject: "CN=lab"}},
+				{Address: "/run/x.tty", Way: "pty", Peer: &supervisor.Peer{PID: 4, Command: "picocom", Address: "/dev/pts/3"}},
+			},
+		},
 	}}
 }
 
@@ -149,6 +166,54 @@ func TestLinkAsJSON(t *testing.T) {
 		t.Errorf("%s, %s", response.Status, response.Header.Get("Content-Type"))
 	}
 	sameJSON(t, body, dbgJSON)
+}
+
+// TestPeersThatAreNoProcessesOfThisMachine have no numbers.
+func TestPeersThatAreNoProcessesOfThisMachine(t *testing.T) {
+	ask := serve(t, newHub())
+	_, body := ask("GET", "/links/other")
+	var got struct {
+		Ends map[string]struct {
+			Mode string
+			Peer json.RawMessage
+		}
+	}
+	if err := json.Unmarshal([]byte(body), &got); err != nil {
+		t.Fatal(err)
+	}
+	if a, b := got.Ends["a"].Mode, got.Ends["b"].Mode; a != "connect" || b != "pty" {
+		t.Errorf("the modes are %s and %s", a, b)
+	}
+	sameJSON(t, string(got.Ends["a"].Peer), `{"command": "", "vm": "", "address": "127.0.0.1:1", "subject": "CN=lab"}`)
+	sameJSON(t, string(got.Ends["b"].Peer), `{"pid": 4, "uid": 0, "gid": 0, "command": "picocom", "vm": "", "address": "/dev/pts/3"}`)
+}
+
+func TestBreak(t *testing.T) {
+	tests := []struct {
+		name, path string
+		status     int
+		says, does string
+	}{
+		{"as usual", "/links/dbg/break?end=a", 204, "", "break dbga 250ms"},
+		{"long", "/links/dbg/break?end=a&duration=1s", 204, "", "break dbga 1s"},
+		{"too long", "/links/dbg/break?end=a&duration=1h", 400, "not how long a break can be", ""},
+		{"no time", "/links/dbg/break?end=a&duration=long", 400, "not how long a break can be", ""},
+		{"no end", "/links/dbg/break", 400, "?end=a", ""},
+		{"not a serial port", "/links/dbg/break?end=b", 409, "only a serial port", ""},
+		{"no link", "/links/none/break?end=a", 404, "no such link", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			h := newHub()
+			response, body := serve(t, h)("POST", test.path)
+			if response.StatusCode != test.status || !strings.Contains(body, test.says) {
+				t.Errorf("%s: %s", response.Status, body)
+			}
+			if got := strings.Join(h.resets, ""); got != test.does {
+				t.Errorf("it did %q, want %q", got, test.does)
+			}
+		})
+	}
 }
 
 func TestLinksAreInOrder(t *testing.T) {

@@ -64,6 +64,11 @@ func (f *Front) Run() error {
 	if f.server.Shutdown(ctx) != nil {
 		f.server.Close() //nolint:errcheck // its listeners are closed already
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, listener := range f.listeners { // the server may not have heard yet of one that has just been opened
+		closeListener(listener, f.log)
+	}
 	return nil
 }
 
@@ -145,7 +150,7 @@ func (f *Front) serve(addr config.APIAddress, listener net.Listener) {
 }
 
 func closeListener(listener net.Listener, log *slog.Logger) {
-	if err := listener.Close(); err != nil {
+	if err := listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		log.Warn("could not close a socket of the API cleanly", "address", listener.Addr().String(), "error", err)
 	}
 }

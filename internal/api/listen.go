@@ -42,7 +42,7 @@ func adopt(addr config.APIAddress, fd int, trace string) (net.Listener, error) {
 			unix.Close(fd) // it is of no use
 			return nil, err
 		}
-		return adoptUnix(fd, endpoint.Socket{Address: path, Mode: socketMode}, trace)
+		return adoptUnix(fd, endpoint.Spec{Address: path, Mode: socketMode}, trace)
 	}
 	defer unix.Close(fd) // the listener has a copy
 	return netListener(fd)
@@ -52,7 +52,7 @@ func adopt(addr config.APIAddress, fd int, trace string) (net.Listener, error) {
 // Both the front and http.Server close it, and a descriptor that is closed twice may be somebody else's by then.
 type unixListener struct {
 	*net.UnixListener
-	owner *endpoint.Listener
+	owner endpoint.Listener
 	once  sync.Once
 	err   error // of closing it
 }
@@ -62,7 +62,7 @@ func listenUnix(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	owner, err := endpoint.Bind(endpoint.Socket{Address: addr, Mode: socketMode})
+	owner, err := new(endpoint.Opener).Bind(endpoint.Spec{Address: addr, Mode: socketMode})
 	if err != nil {
 		return nil, fmt.Errorf("the API cannot listen: %w", err)
 	}
@@ -86,7 +86,7 @@ func netListener(fd int) (net.Listener, error) {
 	return net.FileListener(file)
 }
 
-func newUnixListener(view net.Listener, owner *endpoint.Listener) (net.Listener, error) {
+func newUnixListener(view net.Listener, owner endpoint.Listener) (net.Listener, error) {
 	unixView, ok := view.(*net.UnixListener)
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("%s is not a unix socket", view.Addr()), view.Close(), owner.Close())

@@ -97,7 +97,8 @@ func (f *Front) Sockets() (files []continuity.File) {
 // trace is what the next program has to know of a unix socket's file.
 func trace(listener net.Listener) string {
 	if l, ok := listener.(*unixListener); ok {
-		return l.owner.Trace()
+		_, trace := l.owner.Kept()
+		return trace
 	}
 	return ""
 }
@@ -108,8 +109,8 @@ const SocketPrefix = "api "
 func socketName(addr, trace string) string { return SocketPrefix + addr + " " + trace }
 
 // adoptUnix takes over a unix socket that an earlier program has bound.
-func adoptUnix(fd int, s endpoint.Socket, trace string) (net.Listener, error) {
-	owner, err := endpoint.Adopt(fd, s, trace)
+func adoptUnix(fd int, s endpoint.Spec, trace string) (net.Listener, error) {
+	owner, err := new(endpoint.Opener).Adopt(fd, s, trace)
 	if err != nil {
 		return nil, err
 	}

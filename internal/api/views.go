@@ -47,12 +47,15 @@ type endView struct {
 	Path           string     `json:"path"`
 }
 
+// peerView has the numbers of a process only for a peer that is one of this machine.
 type peerView struct {
-	PID     int    `json:"pid"`
-	UID     int    `json:"uid"`
-	GID     int    `json:"gid"`
+	PID     *int   `json:"pid,omitempty"`
+	UID     *int   `json:"uid,omitempty"`
+	GID     *int   `json:"gid,omitempty"`
 	Command string `json:"command"`
 	VM      string `json:"vm"`
+	Address string `json:"address,omitempty"`
+	Subject string `json:"subject,omitempty"`
 }
 
 type statusView struct {
@@ -113,7 +116,7 @@ func viewLink(l supervisor.Link) linkView {
 func viewEnd(e supervisor.End) endView {
 	view := endView{
 		Address:        e.Address,
-		Mode:           "listen",
+		Mode:           e.Way,
 		State:          string(e.State),
 		Since:          e.Since.UTC(),
 		Queued:         make([]peerView, len(e.Queued)),
@@ -138,7 +141,11 @@ func viewEnd(e supervisor.End) endView {
 }
 
 func viewPeer(p supervisor.Peer) peerView {
-	return peerView{PID: p.PID, UID: p.UID, GID: p.GID, Command: p.Command, VM: p.VM}
+	view := peerView{Command: p.Command, VM: p.VM, Address: p.Address, Subject: p.Subject}
+	if p.Address == "" || p.PID != 0 {
+		view.PID, view.UID, view.GID = &p.PID, &p.UID, &p.GID
+	}
+	return view
 }
 
 // countStates counts links by state; every state is there, also with 0.

@@ -50,14 +50,48 @@ type Link struct {
 	Disabled     bool // kept in the file, not started
 }
 
-// End is one side of a link.
+// End is one side of a link. What does not concern its kind of address is zero.
 type End struct {
-	Listen    address.Address
-	Mode      uint32 // permission bits of the socket's file
-	Owner     string // user of the file, a name or a number; "" for the hub's own
-	Group     string // likewise
-	AllowUIDs []int  // who may connect; empty for whoever the file's mode lets in
-	WhenBusy  WhenBusy
+	Address   address.Address
+	Connects  bool          // the hub dials Address; else it is where peers come to, or a device
+	Mode      uint32        // permission bits of the socket's file, or of the pseudo-terminal
+	Owner     string        // user of that file, a name or a number; "" for the hub's own
+	Group     string        // likewise
+	AllowUIDs []int         // who may be the peer of a unix socket; empty for anybody who gets that far
+	WhenBusy  WhenBusy      // where peers come to
+	KeepAlive time.Duration // within which a dead peer of TCP or TLS is found
+	TLS       TLS
+	Serial    Serial
+}
+
+// Way is how the end comes to its peers, as the file says it: "listen", "connect", "pty" or "device".
+func (e End) Way() string {
+	switch {
+	case e.Address.Kind() == address.PTY, e.Address.Kind() == address.Device:
+		return string(e.Address.Kind())
+	case e.Connects:
+		return "connect"
+	default:
+		return "listen"
+	}
+}
+
+// TLS is what an end with TLS needs beside its address. The certificates and the key are the contents of their files, so that a file
+// that has become another is a change. All of it is PEM, "" if it is not there.
+type TLS struct {
+	Cert, Key  string // of the hub; needed to listen
+	CA         string // who may have signed the certificate of the other side: to listen, "" asks for none; to connect, "" takes the system's
+	ServerName string // what the certificate of the other side has to be for; "" takes the host. To connect only
+	MinVersion uint16 // as in crypto/tls
+}
+
+// Serial is how a serial port talks.
+type Serial struct {
+	Baud        int
+	DataBits    int    // 5 to 8
+	Parity      string // none, odd, even, mark or space
+	StopBits    int    // 1 or 2
+	FlowControl string // none, hardware (RTS/CTS) or software (XON/XOFF)
 }
 
 // Restart says what happens when a link loses a peer or fails.

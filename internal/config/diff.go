@@ -12,8 +12,8 @@ type Changes struct {
 	Removed   []string
 	Changed   []string
 	Unchanged []string
-	// Renamed has the old name of each link that has got another one and has kept both of its addresses. It is among
-	// Added by its new name, and among Removed by its old one.
+	// Renamed has the old name of each link that has got another one and has kept both of its addresses, and how it comes to
+	// its peers there. It is among Added by its new name, and among Removed by its old one.
 	Renamed map[string]string
 }
 
@@ -27,11 +27,11 @@ func Diff(old, next []Link) Changes {
 	for _, link := range next {
 		after[link.Name] = true
 	}
-	removed := map[[2]address.Address]string{} // by what they listened on
+	removed := map[[2]where]string{}
 	for _, link := range old {
 		if !after[link.Name] {
 			changes.Removed = append(changes.Removed, link.Name)
-			removed[link.addresses()] = link.Name
+			removed[link.wheres()] = link.Name
 		}
 	}
 	for _, link := range next {
@@ -39,7 +39,7 @@ func Diff(old, next []Link) Changes {
 		switch {
 		case !known:
 			changes.Added = append(changes.Added, link.Name)
-			if name := removed[link.addresses()]; name != "" {
+			if name := removed[link.wheres()]; name != "" {
 				changes.Renamed[link.Name] = name
 			}
 		case was.Equal(link):
@@ -54,8 +54,14 @@ func Diff(old, next []Link) Changes {
 // Equal tells whether the file says the same of both links.
 func (l Link) Equal(other Link) bool { return reflect.DeepEqual(l, other) }
 
-func (l Link) addresses() [2]address.Address {
-	return [2]address.Address{l.A.Listen, l.B.Listen}
+// where is what has to stay the same of an end for its peer to stay.
+type where struct {
+	address  address.Address
+	connects bool
+}
+
+func (l Link) wheres() [2]where {
+	return [2]where{{l.A.Address, l.A.Connects}, {l.B.Address, l.B.Connects}}
 }
 
 // Ends are both ends, a first.

@@ -16,7 +16,7 @@ func link(t *testing.T, name, a, b string, about ...func(*config.Link)) config.L
 		if err != nil {
 			t.Fatal(err)
 		}
-		return config.End{Listen: addr, Mode: 0o600}
+		return config.End{Address: addr, Mode: 0o600}
 	}
 	l := config.Link{Name: name, A: end(a), B: end(b)}
 	for _, change := range about {

@@ -52,7 +52,7 @@ func TestLoad(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return config.End{Listen: addr, Mode: 0o600, WhenBusy: config.BusyReject}
+		return config.End{Address: addr, Mode: 0o600, WhenBusy: config.BusyReject}
 	}
 	link := func(name, a, b string) config.Link {
 		return config.Link{
@@ -93,7 +93,7 @@ func TestLoadValues(t *testing.T) {
 			return c.Log == config.Log{Level: slog.LevelDebug, Format: "json"}
 		}},
 		{"anchors and merges", "links:\n- &x {name: one, a: /1, b: /2}\n- {<<: *x, name: two, a: /3, b: /4}", func(c *config.Config) bool {
-			return c.Links[1].Name == "two" && c.Links[1].B.Listen.Path() == "/4"
+			return c.Links[1].Name == "two" && c.Links[1].B.Address.Path() == "/4"
 		}},
 		{"everything about a link", `
 links:
@@ -122,11 +122,11 @@ links:
 			x, y, z := c.Links[0], c.Links[1], c.Links[2]
 			return x.Restart.Policy == config.Never && x.Restart.Delay == time.Second && x.Absent == config.AbsentHold && x.BufferSize == 100 && !x.Disabled &&
 				y.Restart.Policy == config.Always && y.Restart.Delay == time.Second && y.Absent == config.AbsentDiscard && y.Disabled &&
-				z.Restart.Policy == config.Never && z.Restart.MaxFailures == 2 && z.A.Listen.Path() == "/5"
+				z.Restart.Policy == config.Never && z.Restart.MaxFailures == 2 && z.A.Address.Path() == "/5"
 		}},
 		{"the longest name", "links: [{name: " + strings.Repeat("x", 63) + ", a: /1, b: /2}]", func(c *config.Config) bool { return len(c.Links[0].Name) == 63 }},
 		{"a byte order mark", "\ufefflinks: []", func(c *config.Config) bool { return len(c.Links) == 0 }},
-		{"Windows line ends", "links:\r\n- name: x\r\n  a: /1\r\n  b: /2\r\n", func(c *config.Config) bool { return c.Links[0].B.Listen.Path() == "/2" }},
+		{"Windows line ends", "links:\r\n- name: x\r\n  a: /1\r\n  b: /2\r\n", func(c *config.Config) bool { return c.Links[0].B.Address.Path() == "/2" }},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -327,7 +327,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		names, used := map[string]bool{}, map[string]bool{}
 		for _, link := range c.Links {
-			for _, addr := range []string{link.A.Listen.String(), link.B.Listen.String()} {
+			for _, addr := range []string{link.A.Address.String(), link.B.Address.String()} {
 				if addr == "" || used[addr] {
 					t.Errorf("Load(%q) let through the address %q", text, addr)
 				}

@@ -74,14 +74,14 @@ func (c *checker) end(entry *endEntry, key string) End {
 		WhenBusy: BusyReject,
 	}
 	var err error
-	end.Listen, err = address.Parse(entry.Listen, c.dir)
+	end.Address, err = address.Parse(entry.Listen, c.dir)
 	switch {
 	case err != nil:
 		c.add(key, "%s", err)
-	case c.used[end.Listen] != "":
-		c.add(key, "%s is already the address of %s; each end needs its own", end.Listen, c.used[end.Listen])
+	case c.used[end.Address] != "":
+		c.add(key, "%s is already the address of %s; each end needs its own", end.Address, c.used[end.Address])
 	default:
-		c.used[end.Listen] = key
+		c.used[end.Address] = key
 	}
 	if entry.Mode != "" {
 		mode, err := strconv.ParseUint(entry.Mode, 8, 32)
@@ -91,7 +91,7 @@ func (c *checker) end(entry *endEntry, key string) End {
 		end.Mode = uint32(mode)
 	}
 	for _, file := range []struct{ key, value string }{{"mode", entry.Mode}, {"owner", end.Owner}, {"group", end.Group}} {
-		if file.value != "" && err == nil && end.Listen.Path() == "" {
+		if file.value != "" && err == nil && end.Address.Path() == "" {
 			c.add(key+"."+file.key, "an abstract socket has no file; allow_uids can say who may connect")
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Keeper notices when the socket file of a listener has been deleted or replaced, by a cleaner of /tmp for example.
+// Keeper notices when the file of a listener has been deleted or replaced, by a cleaner of /tmp for example.
 // It looks at each folder's time of change, and at the files in it only if that has moved. All methods are safe to
 // call from any goroutine.
 type Keeper struct {
@@ -37,8 +37,8 @@ func NewKeeper(interval time.Duration) *Keeper {
 
 // Watch has lost called, once and without waiting, when the listener's file is no longer there. The function that it
 // returns ends the watch; it is safe to call at any time, and more than once.
-func (k *Keeper) Watch(l *Listener, lost func()) (forget func()) {
-	path := l.path()
+func (k *Keeper) Watch(l Listener, lost func()) (forget func()) {
+	path, id := l.keptFile()
 	if path == "" {
 		return func() {}
 	}
@@ -49,7 +49,7 @@ func (k *Keeper) Watch(l *Listener, lost func()) (forget func()) {
 		k.folders[dir] = &folder{files: map[*keptFile]struct{}{}}
 	}
 	k.folders[dir].changed = time.Time{} // the file may be gone already
-	file := &keptFile{path: path, id: l.file, lost: lost}
+	file := &keptFile{path: path, id: id, lost: lost}
 	k.folders[dir].files[file] = struct{}{}
 	return func() {
 		k.mu.Lock()

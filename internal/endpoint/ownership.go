@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// owners finds the numbers of a socket's owner and group; -1 stands for the hub's own, as in chown(2).
-func owners(s Socket) (uid, gid int, err error) {
+// owners finds the numbers of a file's owner and group; -1 stands for the hub's own, as in chown(2).
+func owners(s Spec) (uid, gid int, err error) {
 	uid, gid = -1, -1
 	if s.Owner != "" {
 		uid, err = number(s.Owner, func() (string, error) {

@@ -1,7 +1,7 @@
-// Package endpoint is where peers come from: it opens the addresses of a link's ends.
 package endpoint
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,31 +13,15 @@ import (
 	"serialhub/internal/address"
 )
 
-// backlog is how many peers may have connected before the hub takes them. With a full backlog connect(2) blocks,
-// and a VM hangs before it starts. The kernel caps it at net.core.somaxconn.
-const backlog = 128
-
-// ErrNoPeer says that nobody is waiting to be accepted.
-var ErrNoPeer = errors.New("nobody is waiting to be accepted")
-
-// Socket says where to listen, and what its file shall look like.
-type Socket struct {
-	Address      address.Address
-	Mode         uint32 // permission bits of the file
-	Owner, Group string // of the file, each a name or a number; "" for the hub's own
-}
-
-// Listener accepts the peers of one end on a unix stream socket. It owns the descriptor and the socket's file.
-// It is not safe for use by several goroutines at once.
-type Listener struct {
-	fd      int
-	addr    address.Address
-	file    fileID // zero for an abstract socket
-	foreign bool   // somebody else has bound it, and the file is theirs
+// unixListener accepts the peers of one end on a unix stream socket.
+type unixListener struct {
+	socket
+	addr address.Address
+	file fileID // zero for an abstract socket, and for one whose file is somebody else's
 }
 
 // path is where the socket's file is, if it is the Listener's own.
-func (l *Listener) path() string {
+func (l *unixListener) path() string {
 	if l.foreign {
 		return ""
 	}
@@ -47,9 +31,9 @@ func (l *Listener) path() string {
 // fileID tells one file from another that was put in its place.
 type fileID struct{ dev, ino uint64 }
 
-// Bind makes the socket and its file; nobody can connect before Listen. It takes over the file of a socket whose owner is dead;
+// bindUnix makes the socket and its file. It takes over the file of a socket whose owner is dead;
 // anything else that is in the way is left alone and named in the error.
-func Bind(s Socket) (*Listener, error) {
+func bindUnix(s Spec) (Listener, error) {
 	uid, gid, err := owners(s)
 	if err != nil {
 		return nil, err
@@ -59,11 +43,11 @@ func Bind(s Socket) (*Listener, error) {
 			return nil, err
 		}
 	}
-	l := &Listener{addr: s.Address}
-	l.fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
+	l := newUnixListener(fd, s)
 	if err := l.bind(s.Mode, uid, gid); err != nil {
 		l.Close() //nolint:errcheck // the first error is the one to report
 		return nil, describe(s.Address, err)
@@ -71,8 +55,15 @@ func Bind(s Socket) (*Listener, error) {
 	return l, nil
 }
 
+func newUnixListener(fd int, s Spec) *unixListener {
+	via := s.Via()
+	return &unixListener{addr: s.Address, socket: socket{fd: fd, name: s.Address.String(), admit: func(fd int, _ unix.Sockaddr) (Peer, error) {
+		return localPeer(fd, via)
+	}}}
+}
+
 // bind makes the file, and gives it its owner and mode. It is never open to more than it shall be.
-func (l *Listener) bind(mode uint32, uid, gid int) error {
+func (l *unixListener) bind(mode uint32, uid, gid int) error {
 	// bind(2) takes the mode of the file that it makes from the socket's inode, less the umask.
 	if err := unix.Fchmod(l.fd, 0o600&mode); err != nil {
 		return os.NewSyscallError("fchmod", err)
@@ -90,11 +81,6 @@ func (l *Listener) bind(mode uint32, uid, gid int) error {
 		return dress(fd, path, mode, uid, gid)
 	}
 	return nil
-}
-
-// Listen lets peers connect from now on.
-func (l *Listener) Listen() error {
-	return os.NewSyscallError("listen", unix.Listen(l.fd, backlog))
 }
 
 // openSocket opens the file of a socket, not what a link in its place may lead to, and tells which file it is.
@@ -129,9 +115,8 @@ func dress(fd int, path string, mode uint32, uid, gid int) error {
 	return nil
 }
 
-// SetFile gives the socket's file another mode and other owners; whoever is connected stays. It is safe to call while
-// another goroutine accepts.
-func (l *Listener) SetFile(s Socket) error {
+// Adjust gives the socket's file another mode and other owners.
+func (l *unixListener) Adjust(s Spec) error {
 	path := l.path()
 	if path == "" {
 		return nil
@@ -157,45 +142,23 @@ func (l *Listener) SetFile(s Socket) error {
 	return dress(fd, path, s.Mode, uid, gid)
 }
 
-// FD is the listening descriptor, to be polled; it stays the Listener's.
-func (l *Listener) FD() int { return l.fd }
-
-// Accept takes the next peer that has connected. It never blocks: without one it returns ErrNoPeer.
-func (l *Listener) Accept() (Peer, error) {
-	for {
-		fd, _, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-		switch {
-		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED):
-			continue
-		case errors.Is(err, unix.EAGAIN):
-			return Peer{}, ErrNoPeer
-		case err != nil:
-			return Peer{}, fmt.Errorf("%s: %w", l.addr, os.NewSyscallError("accept", err))
-		}
-		// A byte that is sent out of band (MSG_OOB) would be counted by SIOCINQ and never read.
-		err = os.NewSyscallError("setsockopt SO_OOBINLINE", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE, 1))
-		var cred Credentials
-		if err == nil {
-			cred, err = credentials(fd)
-		}
-		if err != nil {
-			unix.Close(fd) // a socket that has carried nothing
-			return Peer{}, fmt.Errorf("%s: %w", l.addr, err)
-		}
-		return Peer{FD: fd, Credentials: cred}, nil
+// Close stops listening and removes the socket's file, unless another has taken its place.
+func (l *unixListener) Close() error {
+	var err error
+	if path := l.path(); path != "" {
+		err = removeFile(path, l.file)
 	}
+	return errors.Join(err, l.socket.Close())
 }
 
-// Close stops listening and removes the socket's file, unless another has taken its place.
-func (l *Listener) Close() error {
-	var errs []error
-	if path := l.path(); path != "" && l.file != (fileID{}) {
-		if now, err := fileAt(path); err == nil && now == l.file {
-			errs = append(errs, os.Remove(path))
-		}
+func (l *unixListener) keptFile() (string, fileID) { return l.path(), l.file }
+
+// removeFile removes the file at path, if it is that one.
+func removeFile(path string, file fileID) error {
+	if now, err := fileAt(path); err != nil || file == (fileID{}) || now != file {
+		return nil //nolint:nilerr // there is nothing to remove
 	}
-	errs = append(errs, os.NewSyscallError("close", unix.Close(l.fd)))
-	return errors.Join(errs...)
+	return os.Remove(path)
 }
 
 func fileAt(path string) (fileID, error) {
@@ -256,5 +219,40 @@ func describe(addr address.Address, err error) error {
 		return fmt.Errorf("%s is on a read-only file system (%w); choose another folder", folder, err)
 	default:
 		return fmt.Errorf("%s: %w", addr, err)
+	}
+}
+
+// dialUnix connects to a program that listens.
+func dialUnix(ctx context.Context, s Spec) (Peer, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return Peer{}, os.NewSyscallError("socket", err)
+	}
+	p, err := Peer{}, connect(ctx, fd, &unix.SockaddrUnix{Name: s.Address.SocketName()})
+	if err == nil {
+		p, err = localPeer(fd, s.Via())
+	}
+	if err != nil {
+		unix.Close(fd) // it is not connected
+		return Peer{}, undialled(s.Address, err)
+	}
+	return p, nil
+}
+
+// undialled adds to an error of connect what a person can do about it.
+func undialled(addr address.Address, err error) error {
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return fmt.Errorf("%s does not exist (%w); start the VM that listens there, or correct the path", addr, err)
+	case errors.Is(err, unix.ECONNREFUSED):
+		return fmt.Errorf("nobody listens at %s (%w); start the VM or the program that does", addr, err)
+	case errors.Is(err, unix.EAGAIN):
+		return fmt.Errorf("%s has too many connections waiting to be accepted; whoever listens there may be stuck, or serve another one", addr)
+	case errors.Is(err, unix.EACCES):
+		return fmt.Errorf("uid %d may not connect to %s (%w); change the mode of the socket or of its folder, or add the hub's user to the group of the socket", os.Geteuid(), addr, err)
+	case errors.Is(err, unix.EPROTOTYPE):
+		return fmt.Errorf("%s is not a stream socket (%w); correct the path", addr, err)
+	default:
+		return fmt.Errorf("cannot connect to %s: %w", addr, err)
 	}
 }

@@ -21,19 +21,19 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func socket(t *testing.T, text string) endpoint.Socket {
+func socket(t *testing.T, text string) endpoint.Spec {
 	t.Helper()
 	addr, err := address.Parse(text, "/")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return endpoint.Socket{Address: addr, Mode: 0o600}
+	return endpoint.Spec{Address: addr, Mode: 0o600}
 }
 
 // listen opens an address and closes it with the test.
-func listen(t *testing.T, text string) *endpoint.Listener {
+func listen(t *testing.T, text string) endpoint.Listener {
 	t.Helper()
-	l, err := endpoint.Bind(socket(t, text))
+	l, err := new(endpoint.Opener).Bind(socket(t, text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestLiveSocketIsRefused(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			path := filepath.Join(testenv.Dir(t), "s")
 			fd := occupy(t, kind, path)
-			l, err := endpoint.Bind(socket(t, path))
+			l, err := new(endpoint.Opener).Bind(socket(t, path))
 			if err == nil {
 				l.Close()
 				t.Fatal("a live socket was taken over")
@@ -194,7 +194,7 @@ func TestListenRefuses(t *testing.T) {
 	testenv.NoDescriptorsLeft(t)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			l, err := endpoint.Bind(socket(t, test.path))
+			l, err := new(endpoint.Opener).Bind(socket(t, test.path))
 			if err == nil {
 				l.Close()
 				t.Fatal("Listen took it")
@@ -231,7 +231,7 @@ func TestFileBelongsToWhomItShall(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := socket(t, filepath.Join(dir, test.name))
 			s.Mode, s.Owner, s.Group = test.mode, test.owner, test.group
-			l, err := endpoint.Bind(s)
+			l, err := new(endpoint.Opener).Bind(s)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -249,9 +249,9 @@ func TestFileBelongsToWhomItShall(t *testing.T) {
 
 func TestUnknownOwner(t *testing.T) {
 	path := filepath.Join(testenv.Dir(t), "s")
-	for _, s := range []endpoint.Socket{{Owner: "nobody-of-this-name"}, {Group: "nobody-of-this-name"}} {
+	for _, s := range []endpoint.Spec{{Owner: "nobody-of-this-name"}, {Group: "nobody-of-this-name"}} {
 		s.Address = socket(t, path).Address
-		_, err := endpoint.Bind(s)
+		_, err := new(endpoint.Opener).Bind(s)
 		if err == nil || !strings.Contains(err.Error(), "there is none of that name; make it") {
 			t.Errorf("Listen gave %v", err)
 		}
@@ -290,7 +290,7 @@ func TestFileIsNeverWiderOpen(t *testing.T) {
 	s := socket(t, path)
 	s.Mode = mode
 	for range 2000 {
-		l, err := endpoint.Bind(s)
+		l, err := new(endpoint.Opener).Bind(s)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/sys/unix"
-
 	"serialhub/internal/endpoint"
 )
 
@@ -94,8 +92,8 @@ func (k *Link) watchPeer(e *end, left endpoint.Peer) (*peer, error) {
 	k.peers++
 	p := &peer{Peer: left, id: k.peers}
 	var err error
-	if p.watch, err = k.loop.watch(p.FD, 0, k, func(events uint32) { k.ready(e, p, events) }); err != nil {
-		unix.Close(p.FD) // it cannot be served
+	if p.watch, err = k.loop.watch(p.FD, p.Departure(), k, func(events uint32) { k.ready(e, p, events) }); err != nil {
+		p.Close() // it cannot be served
 		return nil, err
 	}
 	return p, nil

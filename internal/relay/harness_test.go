@@ -85,13 +85,13 @@ func (b *bench) listen(side relay.Side) {
 	}
 }
 
-func (b *bench) open(side relay.Side) *endpoint.Listener {
+func (b *bench) open(side relay.Side) endpoint.Listener {
 	b.t.Helper()
 	addr, err := address.Parse(b.paths[side], "/")
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	listener, err := endpoint.Bind(endpoint.Socket{Address: addr, Mode: 0o600})
+	listener, err := new(endpoint.Opener).Bind(endpoint.Spec{Address: addr, Mode: 0o600})
 	if err != nil {
 		b.t.Fatal(err)
 	}

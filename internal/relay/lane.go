@@ -5,6 +5,8 @@ import (
 	"math"
 
 	"golang.org/x/sys/unix"
+
+	"serialhub/internal/endpoint"
 )
 
 // noQuota lets a lane read as long as its peer sends.
@@ -115,14 +117,14 @@ func (l *lane) fill(limit int) int {
 				l.quota -= n
 			}
 			return n
-		case errors.Is(err, unix.EAGAIN):
+		case errors.Is(err, unix.EAGAIN) && !(len(l.left) > 0 && source.reopened()):
 			return 0
 		case len(l.left) > 0: // the end of what it said, or an error, after which there is no more
-			unix.Close(source.FD) // it has been shut down and read to its end
+			source.Close()
 			l.left = l.left[1:]
 			l.link.changed = true
 		default: // it will say no more, but it may be there to listen still: shutdown(SHUT_WR), or EPOLLHUP is to come
-			source.silent = true
+			source.silent = source.Nature != endpoint.Terminal // which somebody else may open before its EPOLLHUP comes
 			return 0
 		}
 	}
@@ -149,7 +151,7 @@ func (l *lane) take(from *peer, limit int) (int, error) {
 		return 0, unix.EAGAIN
 	case l.absent == Hold:
 		n, err := l.takeIn(from, limit)
-		if errors.Is(err, unix.EAGAIN) && l.held() > 0 && waiting(from.FD) > 0 {
+		if errors.Is(err, unix.EAGAIN) && l.held() > 0 && from.Unread() > 0 {
 			l.full = true
 		}
 		return n, err
@@ -199,19 +201,10 @@ func (l *lane) returnPipe() {
 	}
 }
 
-// waiting is how many bytes a socket has for the one who reads it.
-func waiting(fd int) int {
-	n, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
 // unread is how many bytes the peer that is there has sent, and the lane may read.
 func (l *lane) unread() int {
 	if p := l.from.peer; p != nil {
-		return min(waiting(p.FD), l.quota)
+		return min(p.Unread(), l.quota)
 	}
 	return 0
 }
@@ -226,13 +219,24 @@ func (l *lane) wantsInput() bool {
 func (l *lane) finish() {
 	l.quota = 0
 	if p := l.from.peer; p != nil {
-		l.quota = waiting(p.FD)
+		l.quota = p.Unread()
 	}
 }
 
 // delivered tells whether the receiver, if there is one, has got everything that the lane may read.
 func (l *lane) delivered() bool {
-	return l.to.peer == nil || !l.hungry && !l.pending() && len(l.left) == 0 && !l.wantsInput()
+	return l.to.peer == nil || l.passedOn() && !l.onTheLine()
+}
+
+// passedOn tells whether everything that the lane may read has been written to the receiver.
+func (l *lane) passedOn() bool {
+	return !l.hungry && !l.pending() && len(l.left) == 0 && !l.wantsInput()
+}
+
+// onTheLine tells whether the receiver is a serial port that has not sent yet what was written to it. That is lost when it is closed.
+func (l *lane) onTheLine() bool {
+	p := l.to.peer
+	return p != nil && p.Nature == endpoint.Line && p.Untaken() > 0
 }
 
 // copies tells whether the bytes of the peers that are there go through user space.
@@ -242,7 +246,7 @@ func (l *lane) copies() bool {
 
 func (l *lane) close() {
 	for _, p := range l.left {
-		unix.Close(p.FD) // it is gone, and so is the link
+		p.Close()
 	}
 	l.left = nil
 	l.discarded(l.held() + l.buffer.len())

@@ -35,10 +35,12 @@ type Counters struct {
 // endpoint.ErrNoPeer.
 type Listener interface {
 	Listen() error
-	FD() int // is readable when a peer waits
+	FD() int       // is readable when a peer may wait
+	Waiting() bool // a peer waits
 	Accept() (endpoint.Peer, error)
 	Close() error
-	Trace() string // what the next process has to know of it
+	Via() string         // how peers come in here
+	Kept() (int, string) // what has to outlive the process, and what the next one has to know of it
 }
 
 // Event is something that happened at an end, or to the link.
@@ -76,6 +78,7 @@ var (
 	ErrReplaced = errors.New("a newer peer has taken the end")
 	ErrPartner  = errors.New("the peer at the other end has left")
 	ErrLost     = errors.New("a peer has left, and that ends the link")
+	ErrNobody   = errors.New("nobody is connected there")
 )
 
 var errOver = errors.New("the link is closed")
@@ -92,7 +95,8 @@ type Part struct {
 	Side  Side
 	Role  Role
 	FD    int
-	Trace string // of a listener
+	Via   string // how it, or its peers, have come in; "" for a buffer
+	Trace string // what else the next process has to know of it
 }
 
 // Role is what a descriptor is to its link.
@@ -258,6 +262,47 @@ func (k *Link) Disconnect(sides ...Side) (runs bool) {
 	return runs
 }
 
+// Enter gives an end a peer that was fetched for it. The link owns it from now on.
+func (k *Link) Enter(side Side, fetched endpoint.Peer) {
+	entered := false
+	k.loop.call(k, func() {
+		if k.over || k.ending {
+			return
+		}
+		entered = true
+		k.admit(k.ends[side], fetched)
+		k.settle()
+	})
+	if !entered {
+		fetched.HangUp()
+		fetched.Close()
+	}
+}
+
+// Lose closes a peer that has failed without its connection being closed.
+func (k *Link) Lose(side Side, id uint64, why error) {
+	k.loop.call(k, func() {
+		if e := k.ends[side]; e.peer != nil && e.peer.id == id {
+			k.depart(e, why)
+			k.settle()
+		}
+	})
+}
+
+// Borrow returns the peer of an end with a descriptor of its own, which the caller closes by close(2); or an error, if there is none.
+func (k *Link) Borrow(side Side) (borrowed endpoint.Peer, err error) {
+	err = errOver
+	k.loop.call(k, func() {
+		if e := k.ends[side]; k.over || e.peer == nil {
+			err = ErrNobody
+		} else {
+			borrowed = e.peer.Peer
+			borrowed.FD, err = unix.FcntlInt(uintptr(e.peer.FD), unix.F_DUPFD_CLOEXEC, 0)
+		}
+	})
+	return borrowed, err
+}
+
 // Expire closes a peer if it is to be closed anyway, and does not take what was sent to it.
 func (k *Link) Expire(side Side, id uint64) {
 	k.loop.call(k, func() {
@@ -274,9 +319,7 @@ func (k *Link) Untaken() (sum int) {
 	k.loop.call(k, func() {
 		for _, e := range k.ends {
 			if e.peer != nil {
-				if n, err := unix.IoctlGetInt(e.peer.FD, unix.SIOCOUTQ); err == nil {
-					sum += n
-				}
+				sum += e.peer.Untaken()
 			}
 		}
 	})
@@ -349,6 +392,11 @@ func (k *Link) settle() {
 		k.finish(k.outcome)
 		return
 	}
+	for side, e := range k.ends {
+		if (k.ending || e.peer != nil && e.peer.closing) && k.lanes[1-side].onTheLine() {
+			k.loop.settleLater(k)
+		}
+	}
 	for _, e := range k.ends {
 		if e.peer == nil && len(e.queue) > 0 && k.free(e) {
 			first := e.queue[0]
@@ -365,7 +413,7 @@ func (k *Link) settle() {
 		}
 		if e.peer != nil {
 			readable, writable := k.lanes[side].wantsInput(), k.lanes[1-side].pending()
-			k.loop.interest(e.peer.watch, when(readable, unix.EPOLLIN)|when(writable, unix.EPOLLOUT))
+			k.loop.interest(e.peer.watch, when(readable, unix.EPOLLIN)|when(writable, unix.EPOLLOUT)|e.peer.Departure())
 		}
 	}
 	k.keep()
@@ -382,23 +430,26 @@ func (k *Link) keep() {
 // parts are what the link owns, but for pipes.
 func (k *Link) parts() (list []Part) {
 	for side, e := range k.ends {
-		add := func(role Role, fd int) { list = append(list, Part{Side: Side(side), Role: role, FD: fd}) }
+		add := func(role Role, p *peer) {
+			list = append(list, Part{Side: Side(side), Role: role, FD: p.FD, Via: p.Via, Trace: p.Trace()})
+		}
 		if e.listener != nil {
-			list = append(list, Part{Side: Side(side), Role: RoleListener, FD: e.listener.FD(), Trace: e.listener.Trace()})
+			fd, trace := e.listener.Kept()
+			list = append(list, Part{Side: Side(side), Role: RoleListener, FD: fd, Via: e.listener.Via(), Trace: trace})
 		}
 		if e.peer != nil && e.peer.closing {
-			add(RoleClosing, e.peer.FD)
+			add(RoleClosing, e.peer)
 		} else if e.peer != nil {
-			add(RolePeer, e.peer.FD)
+			add(RolePeer, e.peer)
 		}
 		for _, p := range e.queue {
-			add(RoleQueued, p.FD)
+			add(RoleQueued, p)
 		}
 		for _, p := range k.lanes[side].left {
-			add(RoleLeft, p.FD)
+			add(RoleLeft, p)
 		}
 		if buffer := k.lanes[side].buffer; buffer != nil {
-			add(RoleBuffer, buffer.fd)
+			list = append(list, Part{Side: Side(side), Role: RoleBuffer, FD: buffer.fd})
 		}
 	}
 	return list
@@ -406,7 +457,13 @@ func (k *Link) parts() (list []Part) {
 
 // free tells whether an end can have another peer now.
 func (k *Link) free(e *end) bool {
-	return !k.ending && !k.resting && !k.partnerCloses(e) && len(k.lanes[e.side].left) < maxLeft
+	return !k.ending && !k.resting && !k.partnerCloses(e) && len(k.lanes[e.side].left) < maxLeft && !k.isTerminal(e)
+}
+
+// isTerminal tells whether there is somebody at a terminal, or has been who has left bytes in it. Whoever opens it as well is not another peer.
+func (k *Link) isTerminal(e *end) bool {
+	left := k.lanes[e.side].left
+	return e.peer != nil && e.peer.Nature == endpoint.Terminal || len(left) > 0 && left[0].Nature == endpoint.Terminal
 }
 
 // partnerCloses tells whether the peer at the other end is being closed. A newcomer would not belong to it.
@@ -471,8 +528,8 @@ func (k *Link) finish(err error) {
 
 func (k *Link) hangUp(p *peer) {
 	k.loop.unwatch(p.watch)
-	unix.Shutdown(p.FD, unix.SHUT_RDWR) // it may have gone
-	unix.Close(p.FD)                    // what could be delivered is
+	p.HangUp()
+	p.Close()
 }
 
 func (k *Link) closeLanes() {

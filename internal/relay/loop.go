@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 	"unsafe"
@@ -28,6 +29,7 @@ type Loop struct {
 	serial  int32          // tells a watch from an earlier one of the same descriptor number
 	resting []*watch       // that are left alone until the rest is over
 	rested  time.Time      // when it is
+	later   []*Link        // that wait for something of which epoll does not tell
 
 	mu     sync.Mutex
 	posted []task
@@ -100,6 +102,7 @@ func (l *Loop) Run() error {
 			}
 		}
 		l.pool.feed()
+		l.lookAgain()
 		if ended := l.runPosted(); ended {
 			return nil
 		}
@@ -199,6 +202,8 @@ func (l *Loop) wait(events []unix.EpollEvent) (n int, err error) {
 		if !time.Now().Before(l.rested) {
 			l.wakeUp()
 		}
+	case len(l.later) > 0:
+		n, err = epollWaitFor(l.epfd, events, laterTime)
 	case len(l.pool.hungry) > 0:
 		n, err = epollWaitFor(l.epfd, events, hungryTime)
 	default:
@@ -208,6 +213,24 @@ func (l *Loop) wait(events []unix.EpollEvent) (n int, err error) {
 		return 0, os.NewSyscallError("epoll_wait", err)
 	}
 	return max(n, 0), nil
+}
+
+// laterTime is how long settleLater waits at most.
+const laterTime = 10 * time.Millisecond
+
+// settleLater has a link settle again in a moment.
+func (l *Loop) settleLater(k *Link) {
+	if !slices.Contains(l.later, k) {
+		l.later = append(l.later, k)
+	}
+}
+
+func (l *Loop) lookAgain() {
+	links := l.later
+	l.later = nil
+	for _, k := range links {
+		guard(k, k.settle)
+	}
 }
 
 // epollWaitFor is epoll_pwait2(2): epoll_wait with a timeout that may be shorter than a millisecond. Before Linux 5.11 such a

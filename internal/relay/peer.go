@@ -3,7 +3,6 @@ package relay
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -31,33 +30,12 @@ type peer struct {
 	closing bool // it is closed once it has got what was sent to it; it is not read any more
 }
 
-// hungUp tells whether the peer has closed its socket.
-func (p *peer) hungUp() bool { return poll(p.FD, 0) != 0 }
+// reopened tells whether somebody has opened a terminal again that a peer has left. All that this one has said has been read then.
+func (p *peer) reopened() bool { return p.Nature == endpoint.Terminal && !p.Readable() }
 
 // somebodyWaits tells whether a peer has connected that is not taken in yet.
 func (e *end) somebodyWaits() bool {
-	return e.entering || e.listener != nil && poll(e.listener.FD(), unix.POLLIN) != 0
-}
-
-// poll tells which of some events a descriptor is ready for; POLLHUP and POLLERR are always among them.
-func poll(fd int, events int16) int16 {
-	fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
-	if n, err := unix.Poll(fds, 0); err != nil || n == 0 {
-		return 0
-	}
-	return fds[0].Revents
-}
-
-// socketError takes the error that is pending on the socket.
-func (p *peer) socketError() error {
-	n, err := unix.GetsockoptInt(p.FD, unix.SOL_SOCKET, unix.SO_ERROR)
-	if err != nil {
-		return os.NewSyscallError("getsockopt", err)
-	}
-	if n != 0 {
-		return unix.Errno(n)
-	}
-	return nil
+	return e.entering || e.listener != nil && e.listener.Waiting()
 }
 
 // errShut says that a listener is of no use any more.
@@ -90,10 +68,14 @@ func (k *Link) arriveOne(e *end) bool {
 		return false
 	}
 	accepted, err := e.listener.Accept()
-	if errors.Is(err, endpoint.ErrNoPeer) {
+	var refused *endpoint.RefusedError
+	switch {
+	case errors.Is(err, endpoint.ErrNoPeer):
 		return false
-	}
-	if err != nil {
+	case errors.As(err, &refused):
+		k.turnedAway(e, refused.Peer, 0, refused)
+		return true
+	case err != nil:
 		e.paused = true
 		k.hooks.Report(Event{Kind: AcceptFailed, Side: e.side, Err: err})
 		return false
@@ -120,8 +102,8 @@ func (k *Link) admit(e *end, accepted endpoint.Peer) {
 		return
 	}
 	var err error
-	if p.watch, err = k.loop.watch(p.FD, 0, k, func(events uint32) { k.ready(e, p, events) }); err != nil {
-		unix.Close(p.FD) // nothing was read from it
+	if p.watch, err = k.loop.watch(p.FD, p.Departure(), k, func(events uint32) { k.ready(e, p, events) }); err != nil {
+		p.Close()
 		e.paused = true
 		k.hooks.Report(Event{Kind: AcceptFailed, Side: e.side, Err: fmt.Errorf("a peer could not be taken in: %w", err)})
 		return
@@ -138,8 +120,8 @@ func (k *Link) admit(e *end, accepted endpoint.Peer) {
 
 // noticeHangup sees off the peer of an end if it has left, and its EPOLLHUP is still to come.
 func (k *Link) noticeHangup(e *end) {
-	if e.peer != nil && e.peer.hungUp() {
-		k.depart(e, e.peer.socketError())
+	if e.peer != nil && e.peer.Gone() {
+		k.depart(e, e.peer.Err())
 	}
 }
 
@@ -156,9 +138,14 @@ func (k *Link) enqueue(e *end, p *peer, first bool) {
 
 // reject closes a peer that may not have the end.
 func (k *Link) reject(e *end, p *peer, why error) {
-	unix.Close(p.FD) // nothing was read from it
+	p.Close()
+	k.turnedAway(e, p.Credentials, p.id, why)
+}
+
+// turnedAway takes note of somebody who may not come in.
+func (k *Link) turnedAway(e *end, who endpoint.Credentials, id uint64, why error) {
 	e.count.Rejected.Add(1)
-	k.tell(Event{Kind: Rejected, Side: e.side, ID: p.id, Peer: p.Credentials, Err: why})
+	k.tell(Event{Kind: Rejected, Side: e.side, ID: id, Peer: who, Err: why})
 }
 
 // attach gives a free end to a peer.
@@ -183,7 +170,7 @@ func (k *Link) forget(e *end, p *peer) {
 			e.queue = append(e.queue[:i:i], e.queue[i+1:]...)
 			k.changed = true
 			k.loop.unwatch(p.watch)
-			unix.Close(p.FD) // nothing was read from it
+			p.Close()
 			k.hooks.Report(Event{Kind: Dequeued, Side: e.side, ID: p.id, Peer: p.Credentials})
 			return
 		}
@@ -192,12 +179,12 @@ func (k *Link) forget(e *end, p *peer) {
 
 // ready moves the bytes of a peer whose socket became readable or writable, or sees it off.
 func (k *Link) ready(e *end, p *peer, events uint32) {
-	hungUp := events&(unix.EPOLLHUP|unix.EPOLLERR) != 0
+	hungUp := events&p.Departure() != 0
 	switch {
 	case e.peer != p && hungUp:
 		k.forget(e, p)
 	case hungUp:
-		k.depart(e, p.socketError())
+		k.depart(e, p.Err())
 	default:
 		if events&unix.EPOLLOUT != 0 {
 			k.pump(k.lanes[e.side.Other()], 0)
@@ -215,8 +202,8 @@ func (k *Link) ready(e *end, p *peer, events uint32) {
 // looked at, and then no more of them are read. What epoll reported may be older than that, and not in the order of events.
 func (k *Link) carry(lane *lane) {
 	sender, receiver := lane.from.peer, lane.to
-	there := max(waiting(sender.FD), 1) // nothing is the end of what it says, and has to be read too
-	if receiver.peer != nil && receiver.peer.hungUp() || receiver.peer == nil && k.admits(receiver) && receiver.somebodyWaits() {
+	there := max(sender.Unread(), 1) // nothing is the end of what it says, and has to be read too
+	if receiver.peer != nil && receiver.peer.Gone() || receiver.peer == nil && k.admits(receiver) && receiver.somebodyWaits() {
 		k.arrive(receiver)
 		return // epoll reports again what is still there
 	}
@@ -239,7 +226,7 @@ func (k *Link) goOn(lane *lane) {
 // be gone.
 func (k *Link) pump(lane *lane, limit int) {
 	if err := lane.pump(limit); errors.Is(err, errReceiver) {
-		k.depart(lane.to, lane.to.peer.socketError())
+		k.depart(lane.to, lane.to.peer.Err())
 	}
 }
 
@@ -261,7 +248,7 @@ func (k *Link) detach(e *end, why error) {
 	e.peer = nil
 	k.changed = true
 	k.loop.unwatch(p.watch)
-	unix.Shutdown(p.FD, unix.SHUT_RDWR) // it may have done so itself
+	p.HangUp()
 	incoming := k.lanes[e.side.Other()]
 	// What is in the sender's socket now was said to this peer, or to nobody; unless it was said to a successor that has come
 	// by itself. The order matters: who comes after the bytes were counted has not been sent any of them.
@@ -272,10 +259,10 @@ func (k *Link) detach(e *end, why error) {
 	}
 	incoming.strand(stale)
 	outgoing := k.lanes[e.side]
-	if waiting(p.FD) > 0 {
+	if p.Nature == endpoint.Terminal || p.Unread() > 0 { // a terminal has more than it tells
 		outgoing.left = append(outgoing.left, p)
 	} else {
-		unix.Close(p.FD) // it has been read to its end
+		p.Close()
 	}
 	k.hooks.Report(Event{Kind: Left, Side: e.side, ID: p.id, Peer: p.Credentials, Err: why})
 	k.pump(outgoing, 0)

@@ -58,10 +58,10 @@ func (s *Supervisor) Apply(next []config.Link) (config.Changes, error) {
 
 // plan is what has to happen to sockets before the links can become what they shall be.
 type plan struct {
-	gone  []*link                          // links that shall not be any more
-	give  map[*link][]relay.Side           // ends whose address another end is to have
-	fresh map[string][2]*endpoint.Socket   // by link, sockets at addresses that nobody of this hub has
-	ready map[string][2]*endpoint.Listener // those of them that could be opened
+	gone  []*link                         // links that shall not be any more
+	give  map[*link][]relay.Side          // ends whose address another end is to have
+	fresh map[string][2]*endpoint.Spec    // by link, what listens at addresses that nobody of this hub has
+	ready map[string][2]endpoint.Listener // those of them that could be opened
 }
 
 // holder is an end that has an address.
@@ -71,7 +71,7 @@ type holder struct {
 }
 
 func (s *Supervisor) plan(next []config.Link, byName map[string]*link) *plan {
-	p := &plan{give: map[*link][]relay.Side{}, fresh: map[string][2]*endpoint.Socket{}, ready: map[string][2]*endpoint.Listener{}}
+	p := &plan{give: map[*link][]relay.Side{}, fresh: map[string][2]*endpoint.Spec{}, ready: map[string][2]endpoint.Listener{}}
 	holders := map[address.Address]holder{}
 	staying := map[*link]bool{}
 	for _, c := range next {
@@ -84,21 +84,21 @@ func (s *Supervisor) plan(next []config.Link, byName map[string]*link) *plan {
 			p.gone = append(p.gone, l)
 		}
 		for side, end := range s.configs[l].Ends() {
-			holders[end.Listen] = holder{l, relay.Side(side)}
+			holders[end.Address] = holder{l, relay.Side(side)}
 		}
 	}
 	for _, c := range next {
 		l := byName[c.Name]
-		var fresh [2]*endpoint.Socket
+		var fresh [2]*endpoint.Spec
 		for side, end := range c.Ends() {
-			has, held := holders[end.Listen]
+			has, held := holders[end.Address]
+			spec := specOf(end)
 			switch {
 			case held && has == holder{l, relay.Side(side)}: // it has the address already
 			case held && staying[has.link]:
 				p.give[has.link] = append(p.give[has.link], has.side)
-			case !held && !c.Disabled:
-				socket := socketOf(end)
-				fresh[side] = &socket
+			case !held && !c.Disabled && !spec.Dials():
+				fresh[side] = &spec
 			}
 		}
 		p.fresh[c.Name] = fresh
@@ -108,11 +108,11 @@ func (s *Supervisor) plan(next []config.Link, byName map[string]*link) *plan {
 
 // open opens the fresh sockets. A failure is left to the link, which will see it again, and say so.
 func (p *plan) open(parts parts) {
-	for name, sockets := range p.fresh {
+	for name, specs := range p.fresh {
 		ready := p.ready[name]
-		for side, socket := range sockets {
-			if socket != nil {
-				if listener, err := parts.bind(*socket); err == nil {
+		for side, spec := range specs {
+			if spec != nil {
+				if listener, err := parts.bind(*spec); err == nil {
 					ready[side] = listener
 				}
 			}

@@ -188,8 +188,8 @@ func (h *hub) leads(text string) {
 		h.waitState(l.Name, LinkWaiting)
 		var conns [2]*net.UnixConn
 		for side, end := range l.Ends() {
-			conns[side] = h.dialPath(end.Listen.Path())
-			files = append(files, end.Listen.Path()[len(h.dir)+1:])
+			conns[side] = h.dialPath(end.Address.Path())
+			files = append(files, end.Address.Path()[len(h.dir)+1:])
 		}
 		h.waitState(l.Name, LinkUp)
 		carry(h.t, conns[relay.A], conns[relay.B], "to b of "+l.Name)
@@ -241,7 +241,7 @@ func TestApplyOfRandomConfigs(t *testing.T) {
 			if !l.config.Equal(next[i]) {
 				t.Errorf("the link is %+v, want %+v", *l.config, next[i])
 			}
-			if info, err := os.Lstat(next[i].A.Listen.Path()); err != nil || uint32(info.Mode().Perm()) != next[i].A.Mode {
+			if info, err := os.Lstat(next[i].A.Address.Path()); err != nil || uint32(info.Mode().Perm()) != next[i].A.Mode {
 				t.Errorf("the socket of %s is %v, %v; want mode %o", next[i].Name, info.Mode(), err, next[i].A.Mode)
 			}
 		}

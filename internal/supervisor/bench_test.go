@@ -31,7 +31,7 @@ func manyLinks(b *testing.B, dir string, n int) []config.Link {
 			if err != nil {
 				b.Fatal(err)
 			}
-			return config.End{Listen: addr, Mode: 0o600}
+			return config.End{Address: addr, Mode: 0o600}
 		}
 		links[i] = config.Link{Name: fmt.Sprint("l", i), A: end("a"), B: end("b"), Restart: always, BufferSize: 1000}
 	}

@@ -12,9 +12,9 @@ import (
 // command is what somebody wants of a link.
 type command struct {
 	verb  verb
-	sides []relay.Side          // for reset and release
-	next  *config.Link          // for update
-	ready [2]*endpoint.Listener // for update: sockets that are open already
+	sides []relay.Side         // for reset and release
+	next  *config.Link         // for update
+	ready [2]endpoint.Listener // for update: those that are open already
 	once  sync.Once
 	done  chan struct{} // closed when it is carried out, or cannot be
 }

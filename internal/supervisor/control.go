@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"errors"
+	"log/slog"
 	"time"
 
 	"serialhub/internal/config"
@@ -18,17 +19,45 @@ type control struct {
 	over    chan error // has room for one; told how the wire has ended
 	outcome error      // what over told
 	ends    [2]opener
+	ended   bool // nothing is to be tried again any more
 }
 
 // opener is what control knows about an end beyond its status.
 type opener struct {
-	listener *endpoint.Listener // nil while the end is not open; the wire's, who closes it
-	again    *retry             // of listening
-	accepts  *retry             // of accepting, which is never given up: who is connected would suffer
-	timer    *time.Timer        // when to try again what failed: to listen, or to accept; nil if nothing did
-	lost     chan struct{}      // has room for one; told when the socket's file is gone
-	forget   func()             // ends the watch over the file
-	closing  *closing           // a peer that is to be closed, because the other one has left; nil if there is none
+	listener endpoint.Listener // nil while the end does not listen; the wire's, who closes it
+	attempt  *attempt          // to fetch its peer; nil if none is under way
+	again    *retry            // of opening it
+	accepts  *retry            // of accepting, which is never given up: who is connected would suffer
+	timer    *time.Timer       // when to try again what failed: to open it, or to accept; nil if nothing did
+	noticed  chan struct{}     // has room for one; told when the file of a listener is gone, or that of a peer appears
+	forget   func()            // ends the watch over the file
+	pulse    *pulse            // of the peer that is there; nil if its connection tells by itself when it ends
+	said     string            // the last failure in a row
+	closing  *closing          // a peer that is to be closed, because the other one has left; nil if there is none
+}
+
+// opened notes that the end could be opened.
+func (o *opener) opened() {
+	o.again.succeeded()
+	o.said = ""
+}
+
+// notice tells that something has happened to the end's file. It is safe to call from any goroutine.
+func (o *opener) notice() {
+	select {
+	case o.noticed <- struct{}{}:
+	default:
+	}
+}
+
+// forgetFile ends the watch over the file, and forgets what was told of it.
+func (o *opener) forgetFile() {
+	o.forget()
+	o.forget = func() {}
+	select {
+	case <-o.noticed:
+	default:
+	}
 }
 
 // closing is a peer that gets what was sent to it, and is closed then; or when it has taken none of it for a while.
@@ -60,7 +89,7 @@ func newControl(l *link) *control {
 		c.ends[side] = opener{
 			again:   newRetry(l.config.Restart),
 			accepts: newRetry(patient(l.config.Restart)),
-			lost:    make(chan struct{}, 1),
+			noticed: make(chan struct{}, 1),
 			forget:  func() {},
 		}
 	}
@@ -120,9 +149,12 @@ func (c *control) close() {
 
 // stopWatching ends everything that would wake the control.
 func (c *control) stopWatching() {
+	c.ended = true
 	for side := range c.ends {
 		c.ends[side].stopTimer()
 		c.ends[side].forget()
+		c.ends[side].abandon()
+		c.ends[side].stopPulse()
 		c.ends[side].unclose()
 	}
 }
@@ -186,10 +218,18 @@ func (c *control) run(first *command) error {
 			c.expire(relay.A)
 		case <-c.ends[relay.B].expired():
 			c.expire(relay.B)
-		case <-c.ends[relay.A].lost:
-			err = c.bindAgain(relay.A)
-		case <-c.ends[relay.B].lost:
-			err = c.bindAgain(relay.B)
+		case <-c.ends[relay.A].noticed:
+			err = c.fileChanged(relay.A)
+		case <-c.ends[relay.B].noticed:
+			err = c.fileChanged(relay.B)
+		case result := <-c.ends[relay.A].results():
+			err = c.fetched(relay.A, result)
+		case result := <-c.ends[relay.B].results():
+			err = c.fetched(relay.B, result)
+		case <-c.ends[relay.A].beat():
+			c.feel(relay.A)
+		case <-c.ends[relay.B].beat():
+			c.feel(relay.B)
 		}
 		if err != nil {
 			return err
@@ -197,48 +237,56 @@ func (c *control) run(first *command) error {
 	}
 }
 
-// open makes an end listen, or has it tried again later. It returns errGivenUp if it has failed too often.
+// open makes an end listen, or fetches its peer; what fails is tried again later. It returns errGivenUp if it has failed too often.
 func (c *control) open(side relay.Side) error {
 	if c.released[side] {
 		return nil // its next address comes with the update
 	}
-	o := &c.ends[side]
-	o.stopTimer()
+	c.ends[side].stopTimer()
+	if specOf(c.end(side)).Dials() {
+		c.fetch(side)
+		return nil
+	}
 	listener, err := c.socket(side)
 	if err == nil {
 		err = c.wire.Listen(side, listener)
 	}
 	if err != nil {
-		wait, ok := o.again.failed()
-		c.fail(side.String(), err, wait, ok)
-		if !ok {
-			return errGivenUp
-		}
-		o.timer = time.NewTimer(wait)
-		c.update(func(s *Link) { s.Ends[side].failing = true })
-		return nil
+		return c.openFailed(side, err)
 	}
 	c.watchOver(side, listener)
 	c.update(func(s *Link) { s.Ends[side].listening, s.Ends[side].failing = true, false })
-	c.log().Info("listening", "end", side.String(), "address", c.end(side).Listen.String())
+	c.log().Info("listening", "end", side.String(), "address", c.end(side).Address.String())
+	return nil
+}
+
+// openFailed has an end tried again later, or returns errGivenUp if it has failed too often.
+func (c *control) openFailed(side relay.Side, err error) error {
+	o := &c.ends[side]
+	wait, ok := o.again.failed()
+	level := slog.LevelError
+	if ok && o.said == err.Error() {
+		level = slog.LevelDebug // it has been said, and may be said every few seconds for days
+	}
+	o.said = err.Error()
+	c.fail(level, side.String(), err, wait, ok)
+	if !ok {
+		return errGivenUp
+	}
+	c.wait(side, wait)
 	return nil
 }
 
 // watchOver takes note that an end listens, and has its file looked after.
-func (c *control) watchOver(side relay.Side, listener *endpoint.Listener) {
+func (c *control) watchOver(side relay.Side, listener endpoint.Listener) {
 	o := &c.ends[side]
 	o.listener = listener
-	o.again.succeeded()
-	o.forget = c.parts.keeper.Watch(listener, func() {
-		select {
-		case o.lost <- struct{}{}:
-		default:
-		}
-	})
+	o.opened()
+	o.forget = c.parts.keeper.Watch(listener, o.notice)
 }
 
 // socket opens an end's socket, or takes the one that is open already.
-func (c *control) socket(side relay.Side) (*endpoint.Listener, error) {
+func (c *control) socket(side relay.Side) (endpoint.Listener, error) {
 	if listener := c.ready[side]; listener != nil {
 		c.ready[side] = nil
 		return listener, nil
@@ -246,29 +294,40 @@ func (c *control) socket(side relay.Side) (*endpoint.Listener, error) {
 	if c.passed[side] >= 0 {
 		return c.foreign(side)
 	}
-	return c.parts.bind(socketOf(c.end(side)))
+	return c.parts.bind(specOf(c.end(side)))
 }
 
-func socketOf(end config.End) endpoint.Socket {
-	return endpoint.Socket{Address: end.Listen, Mode: end.Mode, Owner: end.Owner, Group: end.Group}
+// specOf translates what the file says of an end into what opens it.
+func specOf(end config.End) endpoint.Spec {
+	return endpoint.Spec{
+		Address: end.Address, Connects: end.Connects,
+		Mode: end.Mode, Owner: end.Owner, Group: end.Group,
+		KeepAlive: end.KeepAlive, TLS: endpoint.TLS(end.TLS), Serial: endpoint.Serial(end.Serial),
+	}
+}
+
+// fileChanged makes a listener's file again that is gone, or dials because the file has come that was missing.
+func (c *control) fileChanged(side relay.Side) error {
+	if c.ends[side].listener != nil {
+		return c.bindAgain(side)
+	}
+	c.appeared(side)
+	return nil
 }
 
 // bindAgain makes a new socket for an end whose file is gone. The peer that is there stays.
 func (c *control) bindAgain(side relay.Side) error {
-	c.log().Warn("somebody has deleted or replaced the socket's file; it is made again", "end", side.String(), "address", c.end(side).Listen.String())
+	c.log().Warn("somebody has deleted or replaced the socket's file; it is made again", "end", side.String(), "address", c.end(side).Address.String())
 	c.shut(side)
 	return c.open(side)
 }
 
-// shut takes note that an end does not listen any more.
+// shut takes note that an end is not open any more.
 func (c *control) shut(side relay.Side) {
 	o := &c.ends[side]
 	o.stopTimer()
-	o.forget()
-	select {
-	case <-o.lost: // it is about the socket that is given up
-	default:
-	}
+	o.forgetFile()
+	o.abandon()
 	o.listener = nil
 	c.update(func(s *Link) { s.Ends[side].listening, s.Ends[side].failing = false, false })
 }

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"errors"
+	"log/slog"
 	"time"
 
 	"serialhub/internal/config"
@@ -24,9 +25,12 @@ func (c *control) followAll(events []relay.Event) (err error) {
 		case relay.Rejected:
 			c.rejected(event)
 			c.seen(event.Side)
+			if err == nil && specOf(c.end(event.Side)).Dials() {
+				err = c.refusedByUs(event)
+			}
 		case relay.Dequeued:
 			c.update(func(s *Link) { s.Ends[event.Side].unqueue(event.ID) })
-			c.log().Info("peer left while it waited for the end", "end", event.Side.String(), "peer_pid", event.Peer.PID)
+			c.log().Info("peer left while it waited for the end", append([]any{"end", event.Side.String()}, whose(event.Peer)...)...)
 		case relay.Left:
 			c.left(event)
 		case relay.AcceptFailed:
@@ -60,6 +64,7 @@ func (c *control) arrived(event relay.Event) {
 			s.Sessions++
 		}
 	})
+	c.watchPulse(event.Side)
 	c.log().Info("peer connected", attributes(event.Side, peer)...)
 }
 
@@ -74,12 +79,16 @@ func (c *control) queued(event relay.Event) {
 
 func (c *control) left(event relay.Event) {
 	c.update(func(s *Link) { s.Ends[event.Side].Peer = nil })
-	attributes := []any{"end", event.Side.String(), "peer_pid", event.Peer.PID}
+	attributes := append([]any{"end", event.Side.String()}, whose(event.Peer)...)
 	if event.Err != nil {
 		attributes = append(attributes, "reason", event.Err)
 	}
 	c.log().Info("peer left", attributes...)
 	c.ends[event.Side].unclose()
+	c.ends[event.Side].stopPulse()
+	if specOf(c.end(event.Side)).Dials() {
+		c.fetchAgain(event.Side)
+	}
 	other := event.Side.Other()
 	if partner := c.snapshot().Ends[other].Peer; partner != nil && c.config.OnDisconnect == config.OnDisconnectClose {
 		c.ends[other].unclose()
@@ -109,7 +118,7 @@ func (c *control) rejected(event relay.Event) {
 				about = append(about, "connected_vm", first.VM)
 			}
 		}
-		if path := c.end(event.Side).Listen.Path(); path != "" && second.staysAway() {
+		if path := c.end(event.Side).Address.Path(); path != "" && second.staysAway() {
 			about = append(about, "hint", "a QEMU without reconnect= does not try again; once the end is free, type into its monitor: "+
 				"chardev-change serial0 socket,path="+path+",reconnect=1")
 		}
@@ -121,7 +130,7 @@ func (c *control) rejected(event relay.Event) {
 func (c *control) acceptFailed(event relay.Event) {
 	o := &c.ends[event.Side]
 	wait, _ := o.accepts.failed()
-	c.fail(event.Side.String(), event.Err, wait, true)
+	c.fail(slog.LevelError, event.Side.String(), event.Err, wait, true)
 	o.stopTimer()
 	o.timer = time.NewTimer(wait)
 }
@@ -131,22 +140,46 @@ const identifyTime = time.Second
 
 // identify finds out who a peer is, as far as that can be told in time.
 func identify(event relay.Event) Peer {
-	found := make(chan endpoint.Identity, 1)
-	go func() { found <- endpoint.Identify(event.Peer.PID) }()
-	var who endpoint.Identity
+	type answer struct {
+		cred endpoint.Credentials
+		who  endpoint.Identity
+	}
+	found := make(chan answer, 1)
+	go func() {
+		cred := event.Peer.Complete()
+		found <- answer{cred, endpoint.Identify(cred.PID)}
+	}()
+	a := answer{cred: event.Peer}
 	select {
-	case who = <-found:
+	case a = <-found:
 	case <-time.After(identifyTime):
 	}
 	return Peer{
-		PID: event.Peer.PID, UID: event.Peer.UID, GID: event.Peer.GID,
-		Command: who.Command, VM: who.VM, id: event.ID, returns: who.Returns,
+		PID: a.cred.PID, UID: a.cred.UID, GID: a.cred.GID, Address: a.cred.Address, Subject: a.cred.Subject,
+		Command: a.who.Command, VM: a.who.VM, id: event.ID, returns: a.who.Returns,
 	}
+}
+
+// whose tells a log's reader which peer is meant.
+func whose(p endpoint.Credentials) []any {
+	if p.Address != "" {
+		return []any{"peer_address", p.Address}
+	}
+	return []any{"peer_pid", p.PID}
 }
 
 // attributes are what a log line says of a peer.
 func attributes(side relay.Side, p Peer) []any {
-	list := []any{"end", side.String(), "peer_pid", p.PID, "peer_uid", p.UID, "peer_command", p.Command}
+	list := []any{"end", side.String()}
+	if p.Address != "" {
+		list = append(list, "peer_address", p.Address)
+	}
+	if p.Address == "" || p.PID != 0 {
+		list = append(list, "peer_pid", p.PID, "peer_uid", p.UID, "peer_command", p.Command)
+	}
+	if p.Subject != "" {
+		list = append(list, "peer_subject", p.Subject)
+	}
 	if p.VM != "" {
 		list = append(list, "peer_vm", p.VM)
 	}

@@ -1,15 +1,16 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"serialhub/internal/address"
 	"serialhub/internal/config"
 	"serialhub/internal/continuity"
 	"serialhub/internal/endpoint"
@@ -26,23 +27,23 @@ type legacy struct {
 
 // label is how a part of a link is called where it is kept.
 func label(part relay.Part) string {
-	return strings.TrimSuffix(fmt.Sprintf("%s %s %s", part.Side, part.Role, part.Trace), " ")
+	return strings.Join([]string{part.Side.String(), string(part.Role), url.QueryEscape(part.Via), url.QueryEscape(part.Trace)}, " ")
 }
 
 // parseLabel reads what label wrote.
 func parseLabel(text string) (part relay.Part, ok bool) {
-	fields := strings.Fields(text)
-	if len(fields) < 2 || fields[0] != "a" && fields[0] != "b" {
+	fields := strings.Split(text, " ")
+	if len(fields) != 4 || fields[0] != "a" && fields[0] != "b" {
 		return part, false
 	}
 	if fields[0] == "b" {
 		part.Side = relay.B
 	}
 	part.Role = relay.Role(fields[1])
-	if len(fields) > 2 {
-		part.Trace = fields[2]
-	}
-	return part, true
+	var errs [2]error
+	part.Via, errs[0] = url.QueryUnescape(fields[2])
+	part.Trace, errs[1] = url.QueryUnescape(fields[3])
+	return part, errors.Join(errs[:]...) == nil
 }
 
 // keep has the parts of the link kept, and tells whether they are. The wire calls it on its loop.
@@ -84,8 +85,11 @@ func (c *control) takeOver() error {
 		events = events[1:]
 	}
 	for _, side := range bothSides() {
-		if listener, ok := estate.Ends[side].Listener.(*endpoint.Listener); ok {
+		if listener, ok := estate.Ends[side].Listener.(endpoint.Listener); ok {
 			c.watchOver(side, listener)
+		}
+		if resumed[side] != nil {
+			c.watchPulse(side)
 		}
 		if resumed[side] != nil && estate.Ends[side].Closing {
 			c.ends[side].closing = &closing{id: resumed[side].id, timer: time.NewTimer(drainTime)}
@@ -130,12 +134,12 @@ func (c *control) estate(left *legacy) (estate relay.Estate) {
 }
 
 // foreign makes a listener of a copy of the socket that the service manager has passed.
-func (c *control) foreign(side relay.Side) (*endpoint.Listener, error) {
+func (c *control) foreign(side relay.Side) (endpoint.Listener, error) {
 	fd, err := unix.FcntlInt(uintptr(c.passed[side]), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	return endpoint.AdoptForeign(fd, c.end(side).Listen), nil
+	return c.parts.opener.AdoptForeign(fd, specOf(c.end(side)))
 }
 
 func (l *link) closePassed(side relay.Side) {
@@ -200,24 +204,24 @@ func (l *link) id() uint64 {
 
 // inherit adds a part to what was left of an end.
 func (c *control) inherit(end *relay.EndEstate, part relay.Part) error {
+	spec := specOf(c.end(part.Side))
 	if part.Role == relay.RoleListener {
-		socket := socketOf(c.end(part.Side))
 		if part.Trace == endpoint.ForeignTrace {
 			unix.Close(part.FD) // the service manager has passed it again, or does not want it to be used any more
 			return nil
 		}
-		listener, err := endpoint.Adopt(part.FD, socket, part.Trace)
+		listener, err := c.parts.opener.Adopt(part.FD, spec, part.Trace)
 		if err != nil {
 			return err
 		}
 		end.Listener = listener
-		return listener.SetFile(socket)
+		return listener.Adjust(spec)
 	}
 	if part.Role == relay.RoleBuffer {
 		end.Buffer = part.FD
 		return nil
 	}
-	peer, err := endpoint.AdoptPeer(part.FD)
+	peer, err := endpoint.AdoptPeer(part.FD, spec, part.Trace)
 	if err != nil {
 		return err
 	}
@@ -240,8 +244,7 @@ func dispose(parts []relay.Part) {
 		case relay.RoleListener:
 			endpoint.Dispose(part.FD, part.Trace)
 		case relay.RolePeer, relay.RoleClosing, relay.RoleQueued, relay.RoleLeft, relay.RoleBuffer:
-			unix.Shutdown(part.FD, unix.SHUT_RDWR) // not for a buffer
-			unix.Close(part.FD)                    // it is over
+			endpoint.DisposePeer(part.FD)
 		}
 	}
 }
@@ -310,20 +313,22 @@ func legacies(links []config.Link, past *Past, log *slog.Logger) map[string]*leg
 	return found
 }
 
-// takeLink takes out what was left of a link: under its name or, if it has been renamed, by the addresses of both ends.
+// takeLink takes out what was left of a link: under its name or, if it has been renamed, because all of it has come in by the ends that the link has.
 func takeLink(left *continuity.Inheritance, c *config.Link) *continuity.Link {
 	if link := left.Links[c.Name]; link != nil {
 		delete(left.Links, c.Name)
 		return link
 	}
 	for name, link := range left.Links {
-		same := 0
+		came, strange := [2]bool{}, false
 		for _, part := range partsOf(link) {
-			if bound, err := endpoint.AddressOf(part.FD); part.Role == relay.RoleListener && err == nil && bound == c.Ends()[part.Side].Listen {
-				same++
+			if fits(part, c) {
+				came[part.Side] = came[part.Side] || part.Via != ""
+			} else {
+				strange = true
 			}
 		}
-		if same == len(c.Ends()) {
+		if came == [2]bool{true, true} && !strange {
 			delete(left.Links, name)
 			return link
 		}
@@ -345,23 +350,20 @@ func partsOf(link *continuity.Link) (parts []relay.Part) {
 	return parts
 }
 
-// fitting are the parts of ends that have the address still. The others are closed: their peers have come through an address that the end
+// fits tells whether a part has come in by what the end is still.
+func fits(part relay.Part, c *config.Link) bool {
+	return part.Via == "" || part.Via == specOf(c.Ends()[part.Side]).Via()
+}
+
+// fitting are the parts that fit the ends still. The others are closed: their peers have come by a way that the end
 // does not have any more.
 func fitting(link *continuity.Link, c *config.Link) (stay []relay.Part) {
-	parts := partsOf(link)
-	moved := [2]bool{}
-	for _, part := range parts {
-		if part.Role == relay.RoleListener && part.Trace != endpoint.ForeignTrace {
-			bound, err := endpoint.AddressOf(part.FD)
-			moved[part.Side] = err != nil || bound != c.Ends()[part.Side].Listen
-		}
-	}
 	var gone []relay.Part
-	for _, part := range parts {
-		if moved[part.Side] {
-			gone = append(gone, part)
-		} else {
+	for _, part := range partsOf(link) {
+		if fits(part, c) {
 			stay = append(stay, part)
+		} else {
+			gone = append(gone, part)
 		}
 	}
 	dispose(gone)
@@ -379,11 +381,10 @@ func giveUp(name string, link *continuity.Link, log *slog.Logger) {
 
 // takeSocket takes the socket that was passed for an end: by that name or, if it has another, because it is bound to the
 // end's address. It returns -1 if there is none.
-func takeSocket(left *continuity.Inheritance, name string, addr address.Address) int {
+func takeSocket(left *continuity.Inheritance, name string, end endpoint.Spec) int {
 	for _, byName := range []bool{true, false} {
 		for i, file := range left.Sockets {
-			bound, err := endpoint.AddressOf(file.FD)
-			if err == nil && (byName && file.Name == name || !byName && bound == addr) {
+			if byName && file.Name == name && endpoint.Fits(file.FD, end) || !byName && endpoint.BoundTo(file.FD, end) {
 				left.Sockets = append(left.Sockets[:i:i], left.Sockets[i+1:]...)
 				return file.FD
 			}
@@ -396,7 +397,7 @@ func takeSocket(left *continuity.Inheritance, name string, addr address.Address)
 func (l *link) takePassed(past *Past) {
 	for side, end := range l.config.Ends() {
 		name := fmt.Sprintf("%s.%s", l.config.Name, relay.Side(side))
-		if fd := takeSocket(past.Left, name, end.Listen); fd >= 0 {
+		if fd := takeSocket(past.Left, name, specOf(end)); fd >= 0 {
 			l.passed[side] = fd
 			past.Store.Pass(name, fd)
 		}

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"runtime/debug"
@@ -19,8 +20,8 @@ const drainTime = 3 * time.Second
 
 // link keeps one link alive. One goroutine runs it; the exported view of it is safe to read from any.
 type link struct {
-	config   *config.Link          // as of the last update, and never changed; for the goroutine that runs the link
-	ready    [2]*endpoint.Listener // sockets that are open already, and not used yet; likewise
+	config   *config.Link         // as of the last update, and never changed; for the goroutine that runs the link
+	ready    [2]endpoint.Listener // that are open already, and not used yet; likewise
 	parts    parts
 	counters [2]relay.Counters
 	commands chan *command
@@ -48,11 +49,14 @@ type parts struct {
 	tidier   *tidier
 	store    *continuity.Store // nil if nothing is to outlive the process
 	adopting *sync.WaitGroup   // has one for each link that has not taken over yet what was left for it
+	notices  *endpoint.Notices
 	newWire  func(*relay.Loop, uint64, relay.Rules, *[2]relay.Counters, relay.Hooks) *relay.Link
-	bind     func(endpoint.Socket) (*endpoint.Listener, error)
+	opener   *endpoint.Opener
+	bind     func(endpoint.Spec) (endpoint.Listener, error)              // the opener's
+	dial     func(context.Context, endpoint.Spec) (endpoint.Peer, error) // likewise
 }
 
-func newLink(c *config.Link, p parts, ready [2]*endpoint.Listener, left *legacy) *link {
+func newLink(c *config.Link, p parts, ready [2]endpoint.Listener, left *legacy) *link {
 	l := &link{
 		ready:    ready,
 		legacy:   left,
@@ -84,7 +88,7 @@ func (l *link) become(c *config.Link) {
 	defer l.mu.Unlock()
 	l.status.Name, l.status.Disabled = c.Name, c.Disabled
 	for side, end := range c.Ends() {
-		l.status.Ends[side].Address = end.Listen.String()
+		l.status.Ends[side].Address, l.status.Ends[side].Way = end.Address.String(), end.Way()
 	}
 }
 
@@ -212,7 +216,7 @@ func (l *link) judge(err error) (LinkState, <-chan time.Time) {
 		return LinkFailed, nil
 	}
 	wait, ok := l.again.failed()
-	l.fail("", err, wait, ok)
+	l.fail(slog.LevelError, "", err, wait, ok)
 	if !ok {
 		return LinkFailed, nil
 	}
@@ -321,7 +325,7 @@ func (l *link) settle(state LinkState) {
 }
 
 // fail notes and logs an error of an end or, with end "", of the whole link, and what becomes of it.
-func (l *link) fail(end string, err error, wait time.Duration, again bool) {
+func (l *link) fail(level slog.Level, end string, err error, wait time.Duration, again bool) {
 	l.note(end, err)
 	attributes := []any{"error", err}
 	if end != "" {
@@ -331,7 +335,7 @@ func (l *link) fail(end string, err error, wait time.Duration, again bool) {
 		attributes = append(attributes, "stack", string(panicked.Stack))
 	}
 	if again {
-		l.log().Error("failed; it is tried again", append(attributes, "after", wait.Round(time.Millisecond))...)
+		l.log().Log(context.Background(), level, "failed; it is tried again", append(attributes, "after", wait.Round(time.Millisecond))...)
 	} else {
 		l.log().Error("failed; the link is given up until it is reset or started", attributes...)
 	}

@@ -1,6 +1,8 @@
 package supervisor
 
 import (
+	"errors"
+
 	"serialhub/internal/relay"
 )
 
@@ -45,6 +47,9 @@ func (c *control) reset(sides []relay.Side) error {
 	} else {
 		c.log().Info("reset of both ends")
 	}
+	if err := c.follow(); err != nil { // whoever was fetched is gone, and is fetched again at once
+		return err
+	}
 	for _, side := range sides {
 		c.ends[side].again.reset()
 		c.ends[side].accepts.reset()
@@ -72,24 +77,40 @@ func (c *control) adapt(cmd *command) error {
 		o.again.adopt(c.config.Restart)
 		o.accepts.adopt(patient(c.config.Restart))
 		switch {
-		case was.Listen != end.Listen:
+		case specOf(was).Via() != specOf(end).Via():
 			c.giveUp(side)
 			c.closePassed(side)
 			if err := c.open(side); err != nil {
 				return err
 			}
-		case o.listener == nil && socketOf(was) != socketOf(end):
+		case specOf(was) == specOf(end):
+		case o.listener == nil && c.snapshot().Ends[side].Peer == nil:
+			o.abandon()
 			if err := c.tryAgain(side); err != nil {
 				return err
 			}
-		case socketOf(was) != socketOf(end):
-			if err := o.listener.SetFile(socketOf(end)); err != nil {
-				c.log().Error("the socket's file keeps its mode and its owners", "end", side.String(), "error", err)
-				c.note(side.String(), err)
-			}
+		default:
+			c.adjust(side)
 		}
 	}
 	return nil
+}
+
+// adjust has an end that is open, and the peer that is there, take over what differs in the spec.
+func (c *control) adjust(side relay.Side) {
+	var errs []error
+	if listener := c.ends[side].listener; listener != nil {
+		errs = append(errs, listener.Adjust(specOf(c.end(side))))
+	}
+	if peer, err := c.wire.Borrow(side); err == nil {
+		errs = append(errs, peer.Adjust(specOf(c.end(side))))
+		peer.Return()
+		c.watchPulse(side)
+	}
+	if err := errors.Join(errs...); err != nil {
+		c.log().Error("something of the end stays as it was", "end", side.String(), "error", err)
+		c.note(side.String(), err)
+	}
 }
 
 // giveUp closes an end's socket, and whoever has come through it.

@@ -76,7 +76,7 @@ func TestRestartNeverFailsAtTheFirstError(t *testing.T) {
 	h := startWith(t, func(s *Supervisor) {
 		l := s.links[0]
 		l.config.Restart.Policy = config.Never
-		if err := os.WriteFile(l.config.A.Listen.Path(), nil, 0o600); err != nil {
+		if err := os.WriteFile(l.config.A.Address.Path(), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}, "dbg")
@@ -116,7 +116,7 @@ func TestMaxFailures(t *testing.T) {
 		l := s.links[0]
 		l.config.Restart.MaxFailures = 3
 		l.config.Restart.Delay = 10 * time.Millisecond
-		if err := os.WriteFile(l.config.B.Listen.Path(), nil, 0o600); err != nil {
+		if err := os.WriteFile(l.config.B.Address.Path(), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}, "dbg")
@@ -356,11 +356,11 @@ func TestErrorsOfTheSystem(t *testing.T) {
 				for _, l := range s.links {
 					l.config.Restart.Delay = 10 * time.Millisecond
 				}
-				s.links[1].parts.bind = func(socket endpoint.Socket) (*endpoint.Listener, error) {
+				s.links[1].parts.bind = func(spec endpoint.Spec) (endpoint.Listener, error) {
 					if broken.Load() {
 						return nil, os.NewSyscallError("bind", errno)
 					}
-					return endpoint.Bind(socket)
+					return new(endpoint.Opener).Bind(spec)
 				}
 			}, "good", "bad")
 			failing := h.wait("bad", "failing", func(l Link) bool { return l.Failures > 3 })

@@ -49,6 +49,20 @@ func (r *retry) failed() (wait time.Duration, ok bool) {
 	if r.rules.Policy == config.Never || r.rules.MaxFailures > 0 && r.failures >= r.rules.MaxFailures {
 		return 0, false
 	}
+	return r.next(), true
+}
+
+// lost notes that something has ended that worked, and tells how long to wait before it is tried again. It may have worked for a moment only, again and again.
+func (r *retry) lost() time.Duration {
+	if !r.works.IsZero() && time.Since(r.works) >= healthy {
+		r.reset()
+	}
+	r.works = time.Time{}
+	return r.next()
+}
+
+// next is the next delay.
+func (r *retry) next() time.Duration {
 	if r.delay == nil {
 		r.delay = &backoff.ExponentialBackOff{
 			InitialInterval:     r.rules.Delay,
@@ -57,7 +71,7 @@ func (r *retry) failed() (wait time.Duration, ok bool) {
 			RandomizationFactor: jitter,
 		}
 	}
-	return min(r.delay.NextBackOff(), r.rules.MaxDelay), true
+	return min(r.delay.NextBackOff(), r.rules.MaxDelay)
 }
 
 // reset forgets what has failed.

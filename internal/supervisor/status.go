@@ -62,6 +62,7 @@ type Failure struct {
 // End is what is known about an end at one moment.
 type End struct {
 	Address     string
+	Way         string // how it comes to its peers: listen, connect, pty or device
 	State       EndState
 	Since       time.Time // of State
 	Peer        *Peer     // nil while nobody is connected
@@ -78,9 +79,11 @@ type End struct {
 
 // Peer is a program at an end, by the kernel's word.
 type Peer struct {
-	PID, UID, GID int
+	PID, UID, GID int    // PID is 0 if it cannot be told, and all are for a peer that is not on this machine
 	Command       string // "" if it cannot be told
 	VM            string // the guest's name, where the command line tells it
+	Address       string // where it is: host:port, cid:port, a terminal or a serial port; "" for a unix socket
+	Subject       string // of the certificate that it has shown; "" if it has not
 
 	id      uint64 // relay's
 	returns bool   // it connects again by itself

@@ -71,22 +71,30 @@ func New(links []config.Link, log *slog.Logger, past *Past) (*Supervisor, error)
 	if err != nil {
 		return nil, err
 	}
+	notices, err := endpoint.NewNotices()
+	if err != nil {
+		log.Warn("terminals, serial ports and sockets that appear are noticed late", "error", err)
+	}
+	opener := endpoint.NewOpener(notices)
 	s := &Supervisor{started: make(chan struct{}), parts: parts{
 		log:      log,
 		loop:     loop,
 		keeper:   endpoint.NewKeeper(lookInterval),
+		notices:  notices,
+		opener:   opener,
 		tidier:   newTidier(debug.FreeOSMemory),
 		store:    past.Store,
 		adopting: new(sync.WaitGroup),
 		newWire:  relay.NewLink,
-		bind:     endpoint.Bind,
+		bind:     opener.Bind,
+		dial:     opener.Dial,
 	}}
 	s.parts.adopting.Add(len(found))
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.parts.stopping = s.ctx.Done()
 	list := make([]*link, len(links))
 	for i := range links {
-		list[i] = newLink(&links[i], s.parts, [2]*endpoint.Listener{}, found[links[i].Name])
+		list[i] = newLink(&links[i], s.parts, [2]endpoint.Listener{}, found[links[i].Name])
 		if past.Left != nil {
 			list[i].takePassed(past)
 		}
@@ -131,6 +139,10 @@ func (s *Supervisor) Run() error {
 	}, func(error) {}) // the links need it until they have ended, and then stop it
 	group.Add(func() error {
 		s.parts.keeper.Run(s.ctx.Done())
+		return nil
+	}, func(error) { s.stop() })
+	group.Add(func() error {
+		s.parts.notices.Run(s.ctx.Done())
 		return nil
 	}, func(error) { s.stop() })
 	group.Add(func() error {
@@ -262,6 +274,28 @@ func (s *Supervisor) StopLink(ctx context.Context, name string) (Link, error) {
 // StartLink starts a link that does not run. It returns the link as it is then, or an error as Reset does.
 func (s *Supervisor) StartLink(ctx context.Context, name string) (Link, error) {
 	return s.command(ctx, name, newCommand(start))
+}
+
+// Break has the serial port at an end send a break for as long as that. It blocks so long. It returns ErrNoLink, relay.ErrNobody if the port is not open, or
+// endpoint.ErrNoBreak if the end is none.
+func (s *Supervisor) Break(name string, side relay.Side, d time.Duration) error {
+	l, err := s.find(name)
+	if err != nil {
+		return err
+	}
+	wire := l.wire.Load()
+	if wire == nil {
+		return fmt.Errorf("end %s of link %s: %w", side, name, relay.ErrNobody)
+	}
+	peer, err := wire.Borrow(side)
+	if err == nil {
+		defer peer.Return()
+		err = peer.Break(d)
+	}
+	if err != nil {
+		return fmt.Errorf("end %s of link %s: %w", side, name, err)
+	}
+	return nil
 }
 
 // command has a link carry out a command, and waits until it has.

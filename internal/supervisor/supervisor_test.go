@@ -114,7 +114,7 @@ func (h *hub) endAt(file string) config.End {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return config.End{Listen: addr, Mode: 0o600}
+	return config.End{Address: addr, Mode: 0o600}
 }
 
 // wait waits until a link satisfies a condition, and returns it.
@@ -336,7 +336,7 @@ func TestLinkThatCannotBind(t *testing.T) {
 func startBlocked(t *testing.T) *hub {
 	t.Helper()
 	return startWith(t, func(s *Supervisor) {
-		if err := os.WriteFile(s.links[1].config.B.Listen.Path(), nil, 0o600); err != nil {
+		if err := os.WriteFile(s.links[1].config.B.Address.Path(), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}, "good", "bad")

@@ -88,7 +88,7 @@ func start(t *testing.T, dir string) (*supervisor.Supervisor, []*driver) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return config.End{Listen: addr, Mode: 0o600, WhenBusy: config.BusyReject}
+		return config.End{Address: addr, Mode: 0o600, WhenBusy: config.BusyReject}
 	}
 	var configs []config.Link
 	var drivers []*driver
@@ -102,7 +102,7 @@ func start(t *testing.T, dir string) (*supervisor.Supervisor, []*driver) {
 		configs = append(configs, c)
 		drivers = append(drivers, &driver{
 			name: name, absent: c.Absent, random: rand.New(rand.NewPCG(*seed, uint64(i))), done: map[string]int{},
-			paths: [2]string{c.A.Listen.Path(), c.B.Listen.Path()},
+			paths: [2]string{c.A.Address.Path(), c.B.Address.Path()},
 		})
 	}
 	hub, err := supervisor.New(configs, slog.New(slog.DiscardHandler), nil)

@@ -1,0 +1,177 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"serialhub/internal/address"
+	"serialhub/internal/endpoint"
+	"serialhub/internal/relay"
+)
+
+// This file is about ends whose peer is fetched: by connect(2), or by opening a device.
+
+// settleTime is how long a file is left alone that has just appeared. Between bind(2) and listen(2), or before udev has given a device its mode,
+// it is of no use.
+const settleTime = 20 * time.Millisecond
+
+// attempt is a dial under way.
+type attempt struct {
+	cancel context.CancelFunc
+	done   chan dialled // unbuffered: once the attempt is given up nobody takes anything, and a peer is closed
+}
+
+type dialled struct {
+	peer endpoint.Peer
+	err  error
+}
+
+// fetch begins to dial, unless the end has its peer, or is dialling.
+func (c *control) fetch(side relay.Side) {
+	o := &c.ends[side]
+	if o.attempt != nil || c.snapshot().Ends[side].Peer != nil {
+		return
+	}
+	o.forgetFile()
+	ctx, cancel := context.WithCancel(context.Background())
+	a := &attempt{cancel: cancel, done: make(chan dialled)}
+	o.attempt = a
+	spec, dial := specOf(c.end(side)), c.parts.dial
+	go func() {
+		defer cancel()
+		peer, err := dial(ctx, spec)
+		select {
+		case a.done <- dialled{peer, err}:
+		case <-ctx.Done():
+			if err == nil {
+				peer.HangUp()
+				peer.Close()
+			}
+		}
+	}()
+}
+
+// fetched gives the end the peer that was dialled, or has it tried again.
+func (c *control) fetched(side relay.Side, result dialled) error {
+	o := &c.ends[side]
+	o.attempt = nil
+	if result.err != nil {
+		return c.openFailed(side, result.err)
+	}
+	o.opened()
+	c.update(func(s *Link) { s.Ends[side].failing = false })
+	c.wire.Enter(side, result.peer)
+	return nil
+}
+
+// fetchAgain dials again after the peer of an end has left.
+func (c *control) fetchAgain(side relay.Side) {
+	o := &c.ends[side]
+	if o.attempt != nil || o.timer != nil {
+		return
+	}
+	c.wait(side, o.again.lost())
+}
+
+// refusedByUs is a failure to open an end: whoever answers there may not be its peer.
+func (c *control) refusedByUs(event relay.Event) error {
+	return c.openFailed(event.Side, fmt.Errorf("%s is served by uid %d (pid %d): %w; add it to allow_uids, or correct the address",
+		c.end(event.Side).Address, event.Peer.UID, event.Peer.PID, event.Err))
+}
+
+// wait has an end tried again after a while; or sooner, when the file appears that it needs.
+func (c *control) wait(side relay.Side, d time.Duration) {
+	o := &c.ends[side]
+	o.stopTimer()
+	if c.ended {
+		return
+	}
+	o.timer = time.NewTimer(d)
+	c.update(func(s *Link) { s.Ends[side].failing = true })
+	spec := specOf(c.end(side))
+	if path := spec.Address.Path(); path != "" && spec.Dials() {
+		o.forgetFile()
+		forget, err := c.parts.notices.Appears(path, o.notice)
+		if err != nil {
+			c.log().Debug("the file is not watched, and looked for now and then", "end", side.String(), "error", err)
+			return
+		}
+		o.forget = forget
+	}
+}
+
+// appeared dials at once, as if nothing had failed.
+func (c *control) appeared(side relay.Side) {
+	o := &c.ends[side]
+	if o.attempt == nil && o.timer != nil {
+		o.again.reset()
+		o.timer.Reset(settleTime)
+	}
+}
+
+// abandon gives up a dial that is under way.
+func (o *opener) abandon() {
+	if o.attempt != nil {
+		o.attempt.cancel()
+		o.attempt = nil
+	}
+}
+
+// results gives what a dial has come to, and never while there is none.
+func (o *opener) results() <-chan dialled {
+	if o.attempt == nil {
+		return nil
+	}
+	return o.attempt.done
+}
+
+// The pulse of TCP peers.
+
+// beats is how often in the time within which a dead peer is found its pulse is felt.
+const beats = 6
+
+// pulse is that of a peer, which is dead if it does not answer any more.
+type pulse struct {
+	endpoint.Pulse
+	ticker *time.Ticker
+}
+
+// watchPulse begins to feel the pulse of the peer that has come to an end.
+func (c *control) watchPulse(side relay.Side) {
+	end := c.end(side)
+	if end.Address.Kind() == address.TCP {
+		c.ends[side].stopPulse()
+		c.ends[side].pulse = &pulse{ticker: time.NewTicker(end.KeepAlive / beats)}
+	}
+}
+
+func (o *opener) stopPulse() {
+	if o.pulse != nil {
+		o.pulse.ticker.Stop()
+		o.pulse = nil
+	}
+}
+
+func (o *opener) beat() <-chan time.Time {
+	if o.pulse == nil {
+		return nil
+	}
+	return o.pulse.ticker.C
+}
+
+// feel closes a peer that is dead.
+func (c *control) feel(side relay.Side) {
+	peer, err := c.wire.Borrow(side)
+	if err != nil {
+		return
+	}
+	defer peer.Return()
+	var dead *endpoint.DeadError
+	if err := c.ends[side].pulse.Feel(peer.FD, c.end(side).KeepAlive); errors.As(err, &dead) {
+		if p := c.snapshot().Ends[side].Peer; p != nil {
+			c.wire.Lose(side, p.id, dead)
+		}
+	}
+}
