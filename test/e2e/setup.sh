@@ -12,6 +12,9 @@ cache=${SERIALHUB_E2E_DIR:-$here/.cache}
 packages=(qemu-system-x86 busybox-static gdb grub-pc-bin grub-common cpio lz4 xz-utils zstd gzip)
 grub_modules=/usr/lib/grub/i386-pc
 
+# shellcheck source=test/kernel.sh
+. "$here/../kernel.sh"
+
 fail() {
     echo "e2e setup: $*" >&2
     exit 1
@@ -48,47 +51,11 @@ check_tools() {
     ! ldd "$(command -v busybox)" >/dev/null 2>&1 || fail "$(command -v busybox) is not static (package busybox-static)"
 }
 
-# The 4 bytes at an offset of a file, as a little-endian number.
-word() { od -An -v -tu4 -j"$2" -N4 "$1" | tr -d ' '; }
-
 # The cloud kernel has both serial ports and no need of modules to get at them.
-# The package is unpacked, not installed: nothing of it must reach this machine's /boot.
-# QEMU boots the uncompressed kernel directly (PVH), which spares the guest the
-# slowest part of a boot without KVM, its own decompression.
 make_vmlinux() {
     [ ! -s "$cache/vmlinux" ] || return 0
-    local package bzimage sectors offset length magic unpack
-    refresh_lists
-    package=$(apt-cache depends linux-image-cloud-amd64 | awk '$1 == "Depends:" && $2 ~ /^linux-image-/ {print $2; exit}')
-    [ -n "$package" ] || fail "apt knows no kernel package behind linux-image-cloud-amd64"
-    echo "e2e setup: downloading $package"
-    (cd "$work" && apt-get download -qq "$package" 2>"$work/download.log") ||
-        fail "could not download $package: $(cat "$work/download.log")"
-    dpkg-deb --fsys-tarfile "$work/$package"_*.deb |
-        tar -x -C "$work" --wildcards './boot/vmlinuz-*' ||
-        fail "no ./boot/vmlinuz-* in $package"
-    bzimage=$(echo "$work"/boot/vmlinuz-*)
-
-    # Documentation/x86/boot.rst: setup_sects is the byte at 0x1f1, payload_offset and
-    # payload_length the words at 0x248 and 0x24c, counted from the end of the setup code.
-    # The payload's last 4 bytes are the unpacked size, except in gzip's own trailer,
-    # which ends with the same 4 bytes but needs them.
-    sectors=$(od -An -v -tu1 -j$((0x1f1)) -N1 "$bzimage" | tr -d ' ')
-    offset=$(((sectors + 1) * 512 + $(word "$bzimage" $((0x248)))))
-    length=$(word "$bzimage" $((0x24c)))
-    tail -c +$((offset + 1)) "$bzimage" | head -c "$length" >"$work/payload" || true
-    magic=$(od -An -v -tx1 -N4 "$work/payload" | tr -d ' ')
-    case $magic in
-    02214c18) unpack=lz4 ;;
-    fd377a58) unpack=xz ;;
-    28b52ffd) unpack=zstd ;;
-    1f8b*) unpack=gzip ;;
-    *) fail "the kernel of $package is packed in a way this script does not know (magic $magic)" ;;
-    esac
-    [ "$unpack" = gzip ] || truncate -s -4 "$work/payload"
-    "$unpack" -dc <"$work/payload" >"$work/vmlinux" || fail "$unpack could not unpack the kernel of $package"
-    [ "$(stat -c %s "$work/vmlinux")" = "$(word "$bzimage" $((offset + length - 4)))" ] ||
-        fail "the unpacked kernel of $package has not the size its header promises"
+    echo "e2e setup: downloading a kernel"
+    fetch_kernel linux-image-cloud-amd64 "$work"
     mv "$work/vmlinux" "$cache/vmlinux"
 }
 
