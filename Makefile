@@ -25,7 +25,7 @@ run: build ## run the hub on configs/links.yaml (CONFIG=… for another file)
 .PHONY: test
 test: ## run the tests, with the race detector
 	@$(if $(RACE),,echo 'make: no C compiler found; the tests run without the race detector')
-	go test $(RACE) $$(go list ./... | grep -v -e /test/e2e -e /test/systemd)
+	go test $(RACE) $$(go list ./... | grep -v -e /test/e2e -e /test/systemd -e /test/guest)
 
 .PHONY: soak
 soak: ## let 50 links live through everything at random, for SOAKTIME (default 2m)
@@ -63,6 +63,11 @@ systemd: ## run the hub as a service of a real systemd, in a container (installs
 	test/systemd/setup.sh
 	SERIALHUB_SYSTEMD=1 go test -count=1 -timeout 10m -v ./test/systemd
 
+.PHONY: guest
+guest: ## run tests on Debian's kernel, in a VM with serial devices and vsock (installs it by apt; needs root)
+	test/guest/setup.sh
+	SERIALHUB_GUEST=1 go test -count=1 -timeout 10m -v ./test/guest
+
 .PHONY: generate
 generate: ## make anew what is made from the code (make test fails if it is not current)
 	go test ./internal/config -run TestSchemaIsCurrent -update
@@ -79,4 +84,4 @@ fmt: ## format the code
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf bin test/e2e/.cache
+	rm -rf bin test/e2e/.cache test/guest/.cache

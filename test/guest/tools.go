@@ -1,0 +1,113 @@
+package guest
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// patience bounds each single wait, so that a busy machine meets it.
+const patience = 60 * time.Second
+
+// insideVariable is set in the guest only.
+const insideVariable = "SERIALHUB_GUEST_INSIDE"
+
+// inside tells whether this is the guest.
+var inside = os.Getenv(insideVariable) != ""
+
+// artefact is the path of something of the kernel's that setup.sh has put into the cache folder.
+func artefact(name string) string {
+	cache := os.Getenv("SERIALHUB_GUEST_DIR")
+	if cache == "" {
+		cache = ".cache" // beside this file, where go test runs the tests
+	}
+	return filepath.Join(cache, "kernel", name)
+}
+
+// missing names what setup.sh would have installed or prepared and is not there.
+func missing() []string {
+	var absent []string
+	for _, name := range []string{"qemu-system-x86_64", "busybox"} {
+		if _, err := exec.LookPath(name); err != nil {
+			absent = append(absent, "the program "+name)
+		}
+	}
+	wanted, err := os.ReadFile("setup.sh")
+	if err != nil {
+		return append(absent, err.Error())
+	}
+	if made, err := os.ReadFile(artefact("setup.sh")); err != nil || !bytes.Equal(made, wanted) {
+		absent = append(absent, "the kernel in "+artefact(""))
+	}
+	return absent
+}
+
+// needTools skips the test if something is missing, or fails it if whoever runs the tests has run setup.sh.
+func needTools(t *testing.T) {
+	t.Helper()
+	absent := missing()
+	if len(absent) == 0 {
+		return
+	}
+	complaint := fmt.Sprintf("missing: %s (run test/guest/setup.sh)", strings.Join(absent, ", "))
+	if os.Getenv("SERIALHUB_GUEST") == "1" {
+		t.Fatal(complaint)
+	}
+	t.Skip(complaint)
+}
+
+// goStatic runs the go command such that no program it builds needs a C library.
+func goStatic(args ...string) error {
+	command := exec.Command("go", args...)
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("%v: %w\n%s", command, err, output)
+	}
+	return nil
+}
+
+// shortDir is a folder that lives as long as the test: unlike t.TempDir's, its name leaves room for that of a socket.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "hubg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// eventually polls a condition until it holds; its last error says what was still wrong when patience ran out.
+func eventually(t *testing.T, what string, condition func() error) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	poll := time.NewTicker(10 * time.Millisecond)
+	defer poll.Stop()
+	for ; ; <-poll.C {
+		err := condition()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
+
+// tail is the end of a long text, for messages.
+func tail(text string) string {
+	const most = 8192
+	if len(text) > most {
+		return "…" + text[len(text)-most:]
+	}
+	return text
+}
