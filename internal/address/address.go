@@ -63,8 +63,14 @@ func ParseFile(kind Kind, text, dir string) (Address, error) {
 	if strings.ContainsRune(text, 0) {
 		return Address{}, errors.New("a path cannot contain a NUL byte")
 	}
+	if scheme, rest := split(text); scheme != "" {
+		return Address{}, fmt.Errorf("%q: write the path alone, {%s: %s} (or ./%s for a file of that name)", text, kind, rest, text)
+	}
 	path, err := parsePath(text, text, dir)
-	return Address{kind: kind, name: path}, err
+	if err != nil {
+		return Address{}, err
+	}
+	return Address{kind: kind, name: path}, nil
 }
 
 // split takes the scheme off an address; a path has none.

@@ -30,6 +30,19 @@ func TestParse(t *testing.T) {
 		{"cleaned", "/run//serialhub/./x", "unix:/run/serialhub/x", "/run/serialhub/x"},
 		{"abstract", "unix:@dbg-a", "unix:@dbg-a", ""},
 		{"abstract is not cleaned", "unix:@a//b/", "unix:@a//b/", ""},
+		{"TCP", "tcp:lab7:4555", "tcp:lab7:4555", ""},
+		{"TCP on all addresses", "tcp::4555", "tcp::4555", ""},
+		{"a host in capitals", "tcp:Lab7.Example:4555", "tcp:lab7.example:4555", ""},
+		{"a port with zeros before it", "tcp:lab7:04555", "tcp:lab7:4555", ""},
+		{"IPv4", "tcp:192.0.2.1:65535", "tcp:192.0.2.1:65535", ""},
+		{"IPv6", "tcp:[2001:DB8:0::1]:1", "tcp:[2001:db8::1]:1", ""},
+		{"IPv6 of an interface", "tcp:[fe80::1%eth0]:1", "tcp:[fe80::1%eth0]:1", ""},
+		{"IPv4 in IPv6", "tcp:[::ffff:192.0.2.1]:1", "tcp:192.0.2.1:1", ""},
+		{"TLS", "tls:lab7:4555", "tls:lab7:4555", ""},
+		{"vsock", "vsock:3:4555", "vsock:3:4555", ""},
+		{"vsock of any context", "vsock:any:0", "vsock:any:0", ""},
+		{"vsock of the host", "vsock:host:1", "vsock:2:1", ""},
+		{"vsock of this machine", "vsock:local:4294967294", "vsock:1:4294967294", ""},
 		{"the longest path", longest, "unix:" + longest, longest},
 	}
 	for _, test := range tests {
@@ -63,6 +76,26 @@ func TestParseRefuses(t *testing.T) {
 		{"a home", "~/sock", "not expanded"},
 		{"a variable", "unix:$HOME/sock", "not expanded"},
 		{"NUL", "/run/a\x00b", "NUL"},
+		{"NUL in a host", "tcp:a\x00b:1", "NUL"},
+		{"no port", "tcp:lab7", "write tcp:host:port"},
+		{"no port of TLS", "tls:lab7", "such as tls:lab7:4555"},
+		{"the scheme of TCP alone", "tcp:", "is not a host and a port"},
+		{"a host and a port without a scheme", "lab7:4555", "tcp:host:port"},
+		{"a URL", "tcp://lab7:4555", `"//lab7" is neither the name of a host`},
+		{"IPv6 without brackets", "tcp:2001:db8::1", "tcp:[2001:db8::1]:PORT"},
+		{"a broken IP address", "tcp:10.0.0.256:1", `"10.0.0.256" is neither`},
+		{"a host that is a number", "tcp:5:1", `"5" is neither`},
+		{"a host with a blank", "tcp:lab 7:1", "is neither the name"},
+		{"a name of a service", "tcp:lab7:ssh", `"ssh" is not a port`},
+		{"port 0", "tcp:lab7:0", "from 1 to 65535"},
+		{"a port above all", "tcp:lab7:65536", "from 1 to 65535"},
+		{"vsock without a port", "vsock:3", "the port is missing"},
+		{"vsock without a context", "vsock::1", `"" is not a context`},
+		{"vsock of a name", "vsock:vm:1", `"vm" is not a context`},
+		{"the number of any context", "vsock:4294967295:1", "is not a context"},
+		{"a port of vsock above all", "vsock:3:4294967295", "is not a port"},
+		{"a pseudo-terminal", "pty:/run/x", "write {pty: /run/x}"},
+		{"a device", "device:/dev/ttyS0", "write {device: /dev/ttyS0}"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -78,8 +111,61 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+func TestParseFile(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, text, want, says string }{
+		{"path", "/dev/ttyUSB0", "/dev/ttyUSB0", ""},
+		{"relative", "x.tty", "/etc/serialhub/x.tty", ""},
+		{"colons in a path", "/dev/serial/by-path/pci-0:1", "/dev/serial/by-path/pci-0:1", ""},
+		{"a colon after a folder", "./a:b", "/etc/serialhub/a:b", ""},
+		{"longer than a socket's", "/" + strings.Repeat("x", 200), "/" + strings.Repeat("x", 200), ""},
+		{"empty", "", "", "empty"},
+		{"a folder", "/dev/", "", "folder"},
+		{"a home", "~/x", "", "not expanded"},
+		{"a scheme", "pty:/x", "", "write the path alone, {pty: /x} (or ./pty:/x"},
+		{"NUL", "/dev/\x00", "", "NUL"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := address.ParseFile(address.PTY, test.text, "/etc/serialhub")
+			if test.says != "" {
+				if err == nil || !strings.Contains(err.Error(), test.says) || got != (address.Address{}) {
+					t.Errorf("ParseFile(%q) = %q, %v, want an error with %q", test.text, got, err, test.says)
+				}
+			} else if err != nil || got.String() != test.want || got.Path() != test.want || got.Kind() != address.PTY {
+				t.Errorf("ParseFile(%q) = %s %q, %v, want %q", test.text, got.Kind(), got, err, test.want)
+			}
+		})
+	}
+	one, err := address.ParseFile(address.PTY, "/x", "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if other, err := address.ParseFile(address.Device, "/x", "/"); err != nil || one == other {
+		t.Errorf("a pseudo-terminal is the device %q, %v", other, err)
+	}
+}
+
+func TestParts(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][2]string{"tcp::1": {"", "1"}, "tls:[::1]:2": {"::1", "2"}, "tcp:lab7:3": {"lab7", "3"}} {
+		addr, err := address.Parse(text, "/")
+		if host, port := addr.HostPort(); err != nil || [2]string{host, port} != want {
+			t.Errorf("%s is host %q, port %q, %v", text, host, port, err)
+		}
+	}
+	for text, want := range map[string][2]uint32{"vsock:any:1": {address.AnyCID, 1}, "vsock:3:2": {3, 2}} {
+		addr, err := address.Parse(text, "/")
+		if cid, port := addr.ContextPort(); err != nil || [2]uint32{cid, port} != want || addr != address.FromVSock(cid, port) {
+			t.Errorf("%s is context %d, port %d, %v", text, cid, port, err)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
-	for _, text := range []string{"/tmp/a", "unix:/tmp/a", "unix:///a", "unix:@a", "a", "../a", "unix:", "tcp:a:1", "//", "@", "unix:@a\x00", "./a:b/.."} {
+	for _, text := range []string{"/tmp/a", "unix:/tmp/a", "unix:///a", "unix:@a", "a", "../a", "unix:", "tcp:a:1", "//", "@", "unix:@a\x00", "./a:b/..",
+		"tcp::1", "tls:[fe80::1%eth0]:01", "tcp:[::ffff:1.2.3.4]:1", "tls:A.b:65535", "vsock:any:1", "vsock:03:4294967294", "pty:/x", "device:x"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -87,7 +173,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if len(got.SocketName()) == 0 || len(got.SocketName()) > address.MaxUnixPath {
+		if len(got.SocketName()) == 0 || got.Kind() == address.Unix && len(got.SocketName()) > address.MaxUnixPath {
 			t.Errorf("Parse(%q) gave a name of %d bytes", text, len(got.SocketName()))
 		}
 		if path := got.Path(); path != "" && !filepath.IsAbs(path) {

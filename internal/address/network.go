@@ -11,8 +11,12 @@ import (
 	"strings"
 )
 
-// hostName is what a name in the DNS or in /etc/hosts looks like, with the underscore that some use.
-var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})$`)
+var (
+	// hostName is what a name in the DNS or in /etc/hosts looks like, with the underscore that some use.
+	hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})$`)
+	// brokenIP is what no name ends with: it was to be an IP address.
+	brokenIP = regexp.MustCompile(`(^|\.)[0-9]+$`)
+)
 
 // parseHostPort reads host:port; the host may be empty, a name, or an address, in brackets for IPv6.
 func parseHostPort(kind Kind, text, rest string) (Address, error) {
@@ -28,8 +32,8 @@ func parseHostPort(kind Kind, text, rest string) (Address, error) {
 		return Address{}, fmt.Errorf("%q: %q is not a port; it can be from 1 to 65535", text, port)
 	}
 	if addr, err := netip.ParseAddr(host); err == nil {
-		host = addr.String()
-	} else if host = strings.ToLower(host); host != "" && !hostName.MatchString(host) {
+		host = addr.Unmap().String()
+	} else if host = strings.ToLower(host); host != "" && (!hostName.MatchString(host) || brokenIP.MatchString(host)) {
 		return Address{}, fmt.Errorf("%q: %q is neither the name of a host nor an IP address", text, host)
 	}
 	return Address{kind: kind, name: net.JoinHostPort(host, strconv.FormatUint(n, 10))}, nil
