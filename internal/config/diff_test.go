@@ -30,6 +30,10 @@ func TestDiff(t *testing.T) {
 	x, y, z := link(t, "x", "/1", "/2"), link(t, "y", "/3", "/4"), link(t, "z", "/5", "/6")
 	hold := func(l *config.Link) { l.Absent = config.AbsentHold }
 	uids := func(l *config.Link) { l.A.AllowUIDs = []int{0} }
+	dialled := func(l *config.Link) { l.A.Connects = true }
+	certificate := func(text string) func(*config.Link) {
+		return func(l *config.Link) { l.A.TLS = config.TLS{Cert: text, Key: "key"} }
+	}
 	tests := []struct {
 		name      string
 		old, next links
@@ -50,6 +54,11 @@ func TestDiff(t *testing.T) {
 		{"renamed, with another address", links{x}, links{link(t, "n", "/1", "/9")}, "[n] [x] [] [] map[]"},
 		{"names changed places", links{x, y}, links{link(t, "y", "/1", "/2"), link(t, "x", "/3", "/4")}, "[] [] [y x] [] map[]"},
 		{"an address of a removed link", links{x, y}, links{y, link(t, "n", "/1", "/7")}, "[n] [x] [] [y] map[]"},
+		{"an end that is dialled now", links{x}, links{link(t, "x", "/1", "/2", dialled)}, "[] [] [x] [] map[]"},
+		{"renamed, and an end is dialled now", links{x}, links{link(t, "n", "/1", "/2", dialled)}, "[n] [x] [] [] map[]"},
+		{"renamed, and an end is dialled as before", links{link(t, "x", "/1", "/2", dialled)}, links{link(t, "n", "/1", "/2", dialled)}, "[n] [x] [] [] map[n:x]"},
+		{"a renewed certificate", links{link(t, "x", "tls::1", "/2", certificate("old"))}, links{link(t, "x", "tls::1", "/2", certificate("new"))}, "[] [] [x] [] map[]"},
+		{"with TLS now", links{link(t, "x", "tcp::1", "/2")}, links{link(t, "x", "tls::1", "/2")}, "[] [] [x] [] map[]"},
 		{"another case of the name", links{x}, links{link(t, "X", "/1", "/2")}, "[X] [x] [] [] map[X:x]"},
 	}
 	for _, test := range tests {

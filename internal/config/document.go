@@ -228,7 +228,7 @@ func describe(node *yaml.Node) string {
 func expected(want reflect.Type) string {
 	switch want {
 	case reflect.TypeFor[endEntry]():
-		return "the path of a socket, or {listen: PATH}"
+		return "the path of a socket, {listen: ADDRESS}, {connect: ADDRESS}, {pty: PATH} or {device: PATH}"
 	case reflect.TypeFor[restartEntry]():
 		return "always, on-failure or never, or {policy: …, delay: …}"
 	case reflect.TypeFor[stringList]():

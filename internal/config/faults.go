@@ -93,6 +93,12 @@ func (f *findings) place(key string, node *yaml.Node) {
 	f.places[key] = place{node.Line, node.Column}
 }
 
+// written tells whether the file has the key, whatever its value.
+func (f *findings) written(key string) bool {
+	_, placed := f.places[key]
+	return placed
+}
+
 // add notes a fault at the place of key, or of the nearest key around it; unless the key, or one around it, has been
 // taken out, for then it is missing only because of that.
 func (f *findings) add(key, format string, args ...any) {

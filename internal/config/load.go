@@ -35,21 +35,21 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
-	text, err := read(path)
+	text, err := read(path, maxSize)
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
 	return parse(path, text)
 }
 
-// read returns what is in the file, or as much of it as shows that it is too much.
-func read(path string) ([]byte, error) {
+// read returns what is in the file, or as much of it as shows that it is more than limit.
+func read(path string, limit int64) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close() //nolint:errcheck // nothing was written
-	return io.ReadAll(io.LimitReader(file, maxSize+1))
+	return io.ReadAll(io.LimitReader(file, limit+1))
 }
 
 // parse turns the text of the file at path into a config, or into *Faults. The document is held against the
@@ -128,14 +128,29 @@ type restartEntry struct {
 	MaxFailures *int      `mapstructure:"max_failures" jsonschema:"minimum=0,default=0" jsonschema_description:"In a row, after which the link is given up; 0 for no limit."`
 }
 
-// endEntry is the long form of an end; the short form is the address to listen on.
+// endEntry is the long form of an end, with one of the first four keys; the short form is the address to listen on.
 type endEntry struct {
-	Listen    string `mapstructure:"listen" jsonschema:"required,minLength=1" jsonschema_description:"/path, unix:/path or unix:@name; a relative path is taken from the file's folder."`
-	Mode      string `mapstructure:"mode" jsonschema:"pattern=^0*[0-7]{1\\,3}$,default=0600" jsonschema_description:"Permissions of the socket's file, in quotes."`
-	Owner     idText `mapstructure:"owner" jsonschema_description:"User of the socket's file, a name or a number. Default: the hub's."`
-	Group     idText `mapstructure:"group" jsonschema_description:"Group of the socket's file, a name or a number. Default: the hub's."`
-	AllowUIDs []int  `mapstructure:"allow_uids" jsonschema_description:"Who may connect. Empty: whoever the file's mode lets in."`
-	WhenBusy  string `mapstructure:"when_busy" jsonschema:"enum=reject,enum=replace,enum=queue,default=reject" jsonschema_description:"What happens to a second peer."`
+	Listen      string   `mapstructure:"listen" jsonschema:"minLength=1" jsonschema_description:"Where peers connect to: /path, unix:/path, unix:@name, tcp:host:port (without a host on all addresses), tls:host:port, or vsock:any:port. A relative path is taken from the file's folder."`
+	Connect     string   `mapstructure:"connect" jsonschema:"minLength=1" jsonschema_description:"What the hub connects to: /path, unix:/path, unix:@name, tcp:host:port, tls:host:port, or vsock:cid:port."`
+	PTY         string   `mapstructure:"pty" jsonschema:"minLength=1" jsonschema_description:"Path at which the hub makes a pseudo-terminal."`
+	Device      string   `mapstructure:"device" jsonschema:"minLength=1" jsonschema_description:"Path of a serial port, such as /dev/ttyUSB0."`
+	Mode        string   `mapstructure:"mode" jsonschema:"pattern=^0*[0-7]{1\\,3}$,default=0600" jsonschema_description:"Permissions of the file of a socket to listen on, or of a pseudo-terminal, in quotes."`
+	Owner       idText   `mapstructure:"owner" jsonschema_description:"User of that file, a name or a number. Default: the hub's."`
+	Group       idText   `mapstructure:"group" jsonschema_description:"Group of that file, a name or a number. Default: the hub's."`
+	AllowUIDs   []int    `mapstructure:"allow_uids" jsonschema_description:"Unix sockets: who may connect, or who may be the program that is connected to. Empty: whoever the file's mode lets in."`
+	WhenBusy    string   `mapstructure:"when_busy" jsonschema:"enum=reject,enum=replace,enum=queue,default=reject" jsonschema_description:"With listen: what happens to a second peer."`
+	KeepAlive   timeText `mapstructure:"keepalive" jsonschema:"default=60s" jsonschema_description:"TCP and TLS: within which a peer that is dead is found; 2s to 12h."`
+	Cert        string   `mapstructure:"cert" jsonschema:"minLength=1" jsonschema_description:"TLS: PEM file of the hub's certificate, and of those between it and its authority. Needed to listen."`
+	Key         string   `mapstructure:"key" jsonschema:"minLength=1" jsonschema_description:"TLS: PEM file of the key to cert."`
+	ClientCA    string   `mapstructure:"client_ca" jsonschema:"minLength=1" jsonschema_description:"TLS with listen: PEM file of who must have signed a client's certificate. Default: clients need none."`
+	CA          string   `mapstructure:"ca" jsonschema:"minLength=1" jsonschema_description:"TLS with connect: PEM file of who must have signed the server's certificate. Default: those that the system trusts."`
+	ServerName  string   `mapstructure:"server_name" jsonschema:"minLength=1" jsonschema_description:"TLS with connect: what the server's certificate must be for. Default: the host."`
+	MinTLS      string   `mapstructure:"min_tls" jsonschema:"enum=1.3,enum=1.2,default=1.3" jsonschema_description:"TLS: the oldest version that will do, in quotes."`
+	Baud        int      `mapstructure:"baud" jsonschema:"minimum=1,maximum=12000000,default=115200" jsonschema_description:"Device: bits per second."`
+	DataBits    int      `mapstructure:"data_bits" jsonschema:"minimum=5,maximum=8,default=8" jsonschema_description:"Device: bits of a character."`
+	Parity      string   `mapstructure:"parity" jsonschema:"enum=none,enum=odd,enum=even,enum=mark,enum=space,default=none" jsonschema_description:"Device: the bit that checks a character."`
+	StopBits    int      `mapstructure:"stop_bits" jsonschema:"minimum=1,maximum=2,default=1" jsonschema_description:"Device: bits between characters."`
+	FlowControl string   `mapstructure:"flow_control" jsonschema:"enum=none,enum=hardware,enum=software,default=none" jsonschema_description:"Device: how either side holds the other up: none, hardware (RTS/CTS) or software (XON/XOFF)."`
 }
 
 // stringList is written as a list of strings, or as a single one.
@@ -154,7 +169,7 @@ type idText string
 func shortForms() map[reflect.Type]func(string) any {
 	return map[reflect.Type]func(string) any{
 		reflect.TypeFor[stringList]():   func(s string) any { return []string{s} },
-		reflect.TypeFor[endEntry]():     func(s string) any { return map[string]any{"listen": s} },
+		reflect.TypeFor[endEntry]():     func(s string) any { return endEntry{Listen: s} },
 		reflect.TypeFor[restartEntry](): func(s string) any { return map[string]any{"policy": s} },
 	}
 }

@@ -52,7 +52,11 @@ func TestLoad(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return config.End{Address: addr, Mode: 0o600, WhenBusy: config.BusyReject}
+		end := config.End{Address: addr, Mode: 0o600, WhenBusy: config.BusyReject}
+		if addr.Path() == "" {
+			end.Mode = 0 // an abstract socket has no file
+		}
+		return end
 	}
 	link := func(name, a, b string) config.Link {
 		return config.Link{
@@ -186,7 +190,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"a mode that is a number", link("name: x\na: {listen: /1, mode: 0660}\nb: /2"), []string{"3:27: links[0].a.mode: is 0660 (int), but must be a text (put it in quotes)"}},
 		{"a mode that is none", link("name: x\na: {listen: /1, mode: '0980'}\nb: /2"), []string{`links[0].a.mode: "0980" is not a mode`}},
 		{"a mode with more than permissions", link("name: x\na: {listen: /1, mode: '4755'}\nb: /2"), []string{"is not a mode"}},
-		{"a mode of an abstract socket", link("name: x\na: {listen: 'unix:@x', mode: '0660', group: kvm}\nb: /2"), []string{"links[0].a.mode: an abstract socket has no file", "links[0].a.group: an abstract"}},
+		{"a mode of an abstract socket", link("name: x\na: {listen: 'unix:@x', mode: '0660', group: kvm}\nb: /2"), []string{"3:34: links[0].a.mode: does not go with “listen: unix:@x”: an abstract socket has no file", "links[0].a.group: does not"}},
 		{"a uid that is a name", link("name: x\na: {listen: /1, allow_uids: [root]}\nb: /2"), []string{`links[0].a.allow_uids[0]: is the text "root", but must be a number`}},
 		{"a uid that is none", link("name: x\na: {listen: /1, allow_uids: [-1, 0]}\nb: /2"), []string{"links[0].a.allow_uids[0]: -1 is not a uid"}},
 		{"what to do when busy", link("name: x\na: {listen: /1, when_busy: wait}\nb: /2"), []string{`links[0].a.when_busy: "wait" is not one of reject, replace, queue`}},
@@ -222,22 +226,25 @@ func TestLoadRefuses(t *testing.T) {
 		{"all at once", "log: {level: loud}\n" + link("name: '-'\na: udp:x\nb: /") + "\n  - name: '-'", []string{"1:14: ", "3:11: ", "4:8: ", "5:8: ", "6:11: ", "6:5: links[1].a", "6:5: links[1].b"}},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			path := write(t, test.text)
-			_, err := config.Load(path)
-			var faults *config.Faults
-			if !errors.As(err, &faults) {
-				t.Fatalf("Load gave %v, want *config.Faults", err)
-			}
-			if len(faults.List) != len(test.says) {
-				t.Errorf("%d faults, want %d", len(faults.List), len(test.says))
-			}
-			for _, says := range test.says {
-				if !strings.Contains(err.Error(), says) {
-					t.Errorf("Load says\n%v\nwhich does not contain %q", err, says)
-				}
-			}
-		})
+		t.Run(test.name, func(t *testing.T) { refuses(t, write(t, test.text), test.says) })
+	}
+}
+
+// refuses looks whether the file at path has these faults and no others.
+func refuses(t *testing.T, path string, says []string) {
+	t.Helper()
+	_, err := config.Load(path)
+	var faults *config.Faults
+	if !errors.As(err, &faults) {
+		t.Fatalf("Load gave %v, want *config.Faults", err)
+	}
+	if len(faults.List) != len(says) {
+		t.Errorf("%d faults, want %d", len(faults.List), len(says))
+	}
+	for _, says := range says {
+		if !strings.Contains(err.Error(), says) {
+			t.Errorf("Load says\n%v\nwhich does not contain %q", err, says)
+		}
 	}
 }
 
@@ -298,6 +305,9 @@ func TestShippedFiles(t *testing.T) {
 func FuzzLoad(f *testing.F) {
 	for _, text := range []string{
 		twoLinks, "", "links: []", "links:", "- x", "links: [{name: x, a: /1, b: /1}]", "api: {listen: [none, 'unix:/x']}\nlinks: []",
+		"links: [{name: x, a: 'tcp::1', b: {connect: 'vsock:3:1'}}, {name: y, a: {pty: /1, mode: '0'}, b: {device: /2, baud: 9600}}]",
+		"links: [{name: x, a: {listen: 'tls::1', cert: links.yaml, key: /dev/zero, client_ca: .}, b: {connect: 'tls:[::1]:1', ca: x, server_name: y, min_tls: '1.2'}}]",
+		"links: [{name: x, a: {listen: /1, connect: /2, keepalive: 1s, stop_bits: 1}, b: /dev/ttyS0}]",
 		"links: &a [*a]", "links: [&x {name: x, a: /1, b: /2}, {<<: *x}]", "log: {level: 5}\n? [x]\n: y", "links: []\n---\n", "a: !!binary x", bomb(),
 	} {
 		f.Add([]byte(text))

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -37,7 +38,11 @@ func makeSchema(t *testing.T) []byte {
 	r.Mapper = func(of reflect.Type) *jsonschema.Schema {
 		switch of {
 		case reflect.TypeFor[endEntry]():
-			return long(of, &jsonschema.Schema{Type: "string", MinLength: new(uint64)})
+			end := long(of, &jsonschema.Schema{Type: "string", MinLength: new(uint64)})
+			for _, way := range []string{"listen", "connect", "pty", "device"} {
+				end.OneOf[1].OneOf = append(end.OneOf[1].OneOf, &jsonschema.Schema{Required: []string{way}})
+			}
+			return end
 		case reflect.TypeFor[restartEntry]():
 			return long(of, &jsonschema.Schema{Type: "string", Enum: []any{Always, OnFailure, Never}})
 		case reflect.TypeFor[stringList]():
@@ -127,6 +132,39 @@ func TestSchemaAcceptsWhatTheLoaderDoes(t *testing.T) {
 		}
 		if !strings.HasPrefix(file, "testdata") && !strings.HasPrefix(string(text), "# yaml-language-server: $schema=") {
 			t.Errorf("%s does not name its schema for editors", file)
+		}
+	}
+}
+
+// example is a line of reference.yaml that is a comment only because it names a file, or belongs to one that does.
+var example = regexp.MustCompile(`(?m)^( {2,})# ( *(- )?[a-z_]+:( .*)?)$`)
+
+// TestReferenceIsWhole tries the examples of reference.yaml that are comments, and looks whether it has every key of an end.
+func TestReferenceIsWhole(t *testing.T) {
+	text, err := os.ReadFile("../../configs/reference.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for _, name := range []string{"hub", "ca"} {
+		WriteKeyPair(t, dir, name)
+	}
+	text = example.ReplaceAll(text, []byte("$1$2"))
+	text = bytes.ReplaceAll(text, []byte("/etc/serialhub/"), []byte(dir+"/"))
+	file := filepath.Join(dir, "links.yaml")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(file); err != nil {
+		t.Error(err)
+	}
+	if err := accepts(t, text); err != nil {
+		t.Errorf("the schema says %v", err)
+	}
+	_, keys := keysOf(reflect.TypeFor[endEntry]())
+	for _, key := range keys {
+		if !regexp.MustCompile(`(?m)^ {6}` + key + `: `).Match(text) {
+			t.Errorf("reference.yaml does not have %s", key)
 		}
 	}
 }

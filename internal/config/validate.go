@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
-	"strconv"
-
-	"serialhub/internal/address"
 )
 
 // linkName is what a link may be called: it stands in URLs, file names and the names of descriptors.
@@ -15,13 +12,15 @@ var linkName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 // checker turns a file as it is written into a Config, and notes every value that cannot be.
 type checker struct {
 	*findings
-	dir   string                     // where relative paths start
-	names map[string]string          // of links, with the key that uses them
-	used  map[address.Address]string // likewise
+	dir   string            // where relative paths start
+	names map[string]string // of links, with the key that uses them
+	used  claims
+	rules []rule            // which keys belong to which ends
+	texts map[string]string // of the files that keys name, each read once
 }
 
 func validate(written *fileEntry, dir string, found *findings) *Config {
-	c := &checker{findings: found, dir: dir, names: map[string]string{}, used: map[address.Address]string{}}
+	c := &checker{findings: found, dir: dir, names: map[string]string{}, used: claims{}, rules: endRules(), texts: map[string]string{}}
 	config := &Config{API: API{Listen: c.apiAddresses(written.API.Listen)}}
 	var err error
 	if config.Log.Level, err = ParseLevel(written.Log.Level); err != nil {
@@ -60,56 +59,6 @@ func (c *checker) checkName(name, link string) {
 	default:
 		c.names[name] = link
 	}
-}
-
-func (c *checker) end(entry *endEntry, key string) End {
-	if entry == nil || entry.Listen == "" {
-		c.add(key, "the end is missing; write the path of a socket, such as %s: /run/serialhub/dbg-%[1]s", key[len(key)-1:])
-		return End{}
-	}
-	end := End{
-		Mode:     0o600,
-		Owner:    string(entry.Owner),
-		Group:    string(entry.Group),
-		WhenBusy: BusyReject,
-	}
-	var err error
-	end.Address, err = address.Parse(entry.Listen, c.dir)
-	switch {
-	case err != nil:
-		c.add(key, "%s", err)
-	case c.used[end.Address] != "":
-		c.add(key, "%s is already the address of %s; each end needs its own", end.Address, c.used[end.Address])
-	default:
-		c.used[end.Address] = key
-	}
-	if entry.Mode != "" {
-		mode, err := strconv.ParseUint(entry.Mode, 8, 32)
-		if err != nil || mode > 0o777 {
-			c.add(key+".mode", `%q is not a mode of a file, such as "0660"`, entry.Mode)
-		}
-		end.Mode = uint32(mode)
-	}
-	for _, file := range []struct{ key, value string }{{"mode", entry.Mode}, {"owner", end.Owner}, {"group", end.Group}} {
-		if file.value != "" && err == nil && end.Address.Path() == "" {
-			c.add(key+"."+file.key, "an abstract socket has no file; allow_uids can say who may connect")
-		}
-	}
-	for _, id := range []struct{ key, value string }{{"owner", end.Owner}, {"group", end.Group}} {
-		if n, err := strconv.Atoi(id.value); err == nil && (n < 0 || n > 1<<32-2) {
-			c.add(key+"."+id.key, "%d is not the number of a user or a group", n)
-		}
-	}
-	for i, uid := range entry.AllowUIDs {
-		if uid < 0 || uid > 1<<32-2 {
-			c.add(fmt.Sprintf("%s.allow_uids[%d]", key, i), "%d is not a uid", uid)
-		}
-	}
-	end.AllowUIDs = entry.AllowUIDs
-	if entry.WhenBusy != "" {
-		end.WhenBusy = oneOf(c, key+".when_busy", entry.WhenBusy, BusyReject, BusyReplace, BusyQueue)
-	}
-	return end
 }
 
 // ParseLevel reads debug, info, warn or error.

@@ -18,7 +18,7 @@ func (c *checker) apiAddresses(texts []string) []APIAddress {
 	var list []APIAddress
 	for i, text := range texts {
 		key := fmt.Sprintf("api.listen[%d]", i)
-		if _, isList := c.places[key]; !isList || c.env["api.listen"] != "" {
+		if !c.written(key) || c.env["api.listen"] != "" {
 			key = "api.listen"
 		}
 		a, err := c.apiAddress(text)
@@ -44,7 +44,7 @@ func (c *checker) apiAddress(text string) (APIAddress, error) {
 		if parsed.Path() == "" {
 			return APIAddress{}, fmt.Errorf("%q: an abstract socket has no file mode to guard it; write unix:/path", text)
 		}
-		c.used[parsed] = "api.listen"
+		c.used.take(parsed, true, "api.listen")
 		return APIAddress{Network: "unix", Address: parsed.Path()}, nil
 	}
 	switch {
@@ -68,5 +68,9 @@ func (c *checker) apiAddress(text string) (APIAddress, error) {
 	if ip == nil || !ip.IsLoopback() {
 		return APIAddress{}, fmt.Errorf("%q is not a loopback address; whoever reaches the API can reset links, so write 127.0.0.1:%d, and forward that port by ssh to reach it from elsewhere", text, n)
 	}
-	return APIAddress{Network: "tcp", Address: net.JoinHostPort(ip.String(), strconv.FormatUint(n, 10))}, nil
+	a := APIAddress{Network: "tcp", Address: net.JoinHostPort(ip.String(), strconv.FormatUint(n, 10))}
+	if parsed, err := address.Parse("tcp:"+a.Address, c.dir); err == nil { // port 0 is whichever is free, and no address
+		c.used.take(parsed, true, "api.listen")
+	}
+	return a, nil
 }

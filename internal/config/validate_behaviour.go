@@ -12,6 +12,12 @@ import (
 // maxBuffer is the largest buffer_size. It is memory that the hub needs.
 const maxBuffer = 64 << 20
 
+// A delay is long enough not to spin, and short enough to be meant.
+const (
+	minDelay = 10 * time.Millisecond
+	maxDelay = 24 * time.Hour
+)
+
 // builtin is how a link behaves that says nothing of it.
 func builtin() Link {
 	return Link{
@@ -52,16 +58,16 @@ func (c *checker) behave(link *Link, entry behaviourEntry, key string) {
 func (c *checker) restart(restart *Restart, entry *restartEntry, key string) {
 	if entry.Policy != nil {
 		at := key + ".policy"
-		if _, long := c.places[at]; !long {
+		if !c.written(at) {
 			at = key
 		}
 		restart.Policy = oneOf(c, at, *entry.Policy, Always, OnFailure, Never)
 	}
 	if entry.Delay != nil {
-		restart.Delay = c.duration(key+".delay", *entry.Delay)
+		restart.Delay = c.duration(key+".delay", *entry.Delay, minDelay, maxDelay)
 	}
 	if entry.MaxDelay != nil {
-		restart.MaxDelay = c.duration(key+".max_delay", *entry.MaxDelay)
+		restart.MaxDelay = c.duration(key+".max_delay", *entry.MaxDelay, minDelay, maxDelay)
 	}
 	if entry.MaxFailures != nil {
 		restart.MaxFailures = *entry.MaxFailures
@@ -74,16 +80,28 @@ func (c *checker) restart(restart *Restart, entry *restartEntry, key string) {
 	}
 }
 
-// duration reads a delay: long enough not to spin, short enough to be meant.
-func (c *checker) duration(key string, text timeText) time.Duration {
+// duration reads a span of time between two others.
+func (c *checker) duration(key string, text timeText, least, most time.Duration) time.Duration {
 	d, err := time.ParseDuration(string(text))
 	switch {
 	case err != nil:
 		c.add(key, "%q is not a time, such as 200ms, 30s or 5m", text)
-	case d < 10*time.Millisecond || d > 24*time.Hour:
-		c.add(key, "%s is out of range; it can be from 10ms to 24h", text)
+	case d < least || d > most:
+		c.add(key, "%s is out of range; it can be from %s to %s", text, brief(least), brief(most))
 	}
 	return d
+}
+
+// brief writes a span of time as people do: 24h, and not 24h0m0s.
+func brief(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // oneOf returns text if it is one of the values, and notes a fault otherwise.
