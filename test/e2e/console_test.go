@@ -5,6 +5,7 @@ import (
 	"net"
 	"regexp"
 	"testing"
+	"time"
 )
 
 var (
@@ -76,6 +77,26 @@ func (c *client) write(t *testing.T, text string) {
 	t.Helper()
 	if _, err := io.WriteString(c, text); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// take waits until size bytes have come after position from, and returns them.
+func (c *client) take(t *testing.T, from, size int) []byte {
+	t.Helper()
+	timeout := time.After(patience)
+	for {
+		text, ended, changed := c.received.snapshot()
+		if len(text) >= from+size {
+			return text[from:]
+		}
+		if ended {
+			t.Fatalf("the connection ended after %d of %d bytes", len(text)-from, size)
+		}
+		select {
+		case <-changed:
+		case <-timeout:
+			t.Fatalf("%d of %d bytes came within %v", len(text)-from, size, patience)
+		}
 	}
 }
 

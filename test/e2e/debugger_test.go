@@ -64,10 +64,10 @@ func TestRealDebugger(t *testing.T) {
 
 // startDebuggee starts a hub with a link "dbg" and a VM at its end a that waits
 // in GRUB's gdb stub.
-func startDebuggee(t *testing.T, option linkOption) (*hub, *vm) {
+func startDebuggee(t *testing.T, link func(socket string) []string) (*hub, *vm) {
 	t.Helper()
 	h := startHub(t, "dbg")
-	v := startVM(t, "grub", h.socket("dbg", "a"), option,
+	v := startVM(t, "grub", link(h.socket("dbg", "a")),
 		"-drive", "format=raw,snapshot=on,file="+artefact("grub.img"))
 	if _, err := v.waitOutput(stubStarts, 0); err != nil {
 		t.Fatal(err)

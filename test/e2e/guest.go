@@ -34,8 +34,14 @@ var guestReady = regexp.MustCompile(`@ready@`)
 // guest takes commands.
 func startGuest(t *testing.T, name, socket, parameters string) *guest {
 	t.Helper()
+	return startGuestWith(t, name, connectOnce(socket), parameters)
+}
+
+// startGuestWith is startGuest with QEMU's options for the link.
+func startGuestWith(t *testing.T, name string, link []string, parameters string) *guest {
+	t.Helper()
 	// Without rdrand the guest gathers randomness for a second before it gives any.
-	g := &guest{vm: startVM(t, name, socket, connectOnce, "-cpu", "qemu64,+rdrand",
+	g := &guest{vm: startVM(t, name, link, "-cpu", "qemu64,+rdrand",
 		"-kernel", artefact("vmlinux"), "-initrd", artefact("initramfs.gz"), "-append", parameters)}
 	if _, err := g.waitOutput(guestReady, 0); err != nil {
 		t.Fatal("booting: ", err)

@@ -50,17 +50,32 @@ type peer struct {
 // startHub starts a hub with the given links and returns when it is ready.
 func startHub(t *testing.T, links ...string) *hub {
 	t.Helper()
-	h := &hub{dir: shortDir(t), exited: make(chan struct{})}
+	var config strings.Builder
+	for _, link := range links {
+		fmt.Fprintf(&config, "  - {name: %s, a: %[1]s.a, b: %[1]s.b}\n", link)
+	}
+	h := newHub(t)
+	h.start(t, config.String())
+	eventually(t, "waiting for the hub to be ready", func() error {
+		_, err := h.get("/readyz")
+		return err
+	})
+	return h
+}
+
+// newHub makes a folder for a hub that is still to be started.
+func newHub(t *testing.T) *hub {
+	t.Helper()
+	return &hub{dir: shortDir(t), exited: make(chan struct{})}
+}
+
+// start starts the hub with links as the configuration's lines for them.
+func (h *hub) start(t *testing.T, links string) {
+	t.Helper()
 	address := freeAddress(t)
 	h.api = "http://" + address
-
-	var config strings.Builder
-	fmt.Fprintf(&config, "api:\n  listen: %s\nlinks:\n", address)
-	for _, link := range links {
-		fmt.Fprintf(&config, "  - name: %s\n    a: %s\n    b: %s\n", link, h.socket(link, "a"), h.socket(link, "b"))
-	}
 	configFile := filepath.Join(h.dir, "links.yaml")
-	if err := os.WriteFile(configFile, []byte(config.String()), 0o600); err != nil {
+	if err := os.WriteFile(configFile, []byte("api:\n  listen: "+address+"\nlinks:\n"+links), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	log, err := os.Create(filepath.Join(h.dir, "log"))
@@ -86,11 +101,6 @@ func startHub(t *testing.T, links ...string) *hub {
 			t.Logf("the hub's log:\n%s", tail(text))
 		}
 	})
-	eventually(t, "waiting for the hub to be ready", func() error {
-		_, err := h.get("/readyz")
-		return err
-	})
-	return h
 }
 
 // freeAddress is an address of this machine that nobody listens on just now.

@@ -24,32 +24,25 @@ type vm struct {
 	exited  chan struct{} // closed when the process is reaped
 }
 
-// linkOption chooses how QEMU's second serial port meets the hub.
-type linkOption int
+// connectOnce is what Xen's device model does with serial="unix:/path": one
+// connection, made before the guest runs; once lost, lost for the VM's life.
+func connectOnce(socket string) []string { return []string{"-serial", "unix:" + socket} }
 
-const (
-	// connectOnce is what Xen's device model does with serial="unix:/path": one
-	// connection, made before the guest runs; once lost, lost for the VM's life.
-	connectOnce linkOption = iota
-	// connectAgain makes a new connection a second after one was lost.
-	connectAgain
-)
+// connectAgain makes a new connection a second after one was lost.
+func connectAgain(socket string) []string {
+	return []string{"-chardev", "socket,id=link,path=" + socket + ",reconnect=1", "-serial", "chardev:link"}
+}
 
-// startVM starts a VM whose link goes to the given socket. boot are the QEMU
-// options that say what it boots.
-func startVM(t *testing.T, name, socket string, option linkOption, boot ...string) *vm {
+// startVM starts a VM. link are the QEMU options that say how its second serial
+// port meets the hub, boot those that say what it boots.
+func startVM(t *testing.T, name string, link []string, boot ...string) *vm {
 	t.Helper()
 	args := []string{
 		"-name", name, "-machine", "pc", "-accel", "tcg", "-m", "128",
 		"-nodefaults", "-no-reboot", "-display", "none",
 		"-serial", "stdio",
 	}
-	switch option {
-	case connectOnce:
-		args = append(args, "-serial", "unix:"+socket)
-	case connectAgain:
-		args = append(args, "-chardev", "socket,id=link,path="+socket+",reconnect=1", "-serial", "chardev:link")
-	}
+	args = append(args, link...)
 	v := &vm{
 		name:    name,
 		process: exec.Command("qemu-system-x86_64", append(args, boot...)...),
