@@ -144,9 +144,12 @@ func Dispose(fd int, trace string) {
 
 // DisposePeer closes a descriptor of a peer that no end has any more, or of a buffer.
 func DisposePeer(fd int) {
-	unix.Shutdown(fd, unix.SHUT_RDWR)                // only of a socket
-	unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCOFLUSH) //nolint:errcheck // only of a terminal or a serial port, whose close(2) would wait
-	unix.Close(fd)                                   // it is over
+	if _, err := settings(fd); err == nil {
+		closeDevice(fd)
+		return
+	}
+	unix.Shutdown(fd, unix.SHUT_RDWR) // only of a socket
+	unix.Close(fd)                    // it is over
 }
 
 // AdoptPeer makes a Peer of a descriptor that an earlier process had, by what that knew of it (Trace). It owns the descriptor also if it

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -55,8 +56,8 @@ func ownerOf(path string) string {
 	return "a program that is not visible from here (another user's, or one in a container)"
 }
 
-// holderOf finds a process that has the descriptor with this name in /proc open; 0 if none is visible.
-func holderOf(descriptor string) int {
+// holderOf finds a process, other than some, that has the descriptor with this name in /proc open; 0 if none is visible.
+func holderOf(descriptor string, except ...int) int {
 	links, err := filepath.Glob("/proc/[0-9]*/fd/*")
 	if err != nil {
 		return 0
@@ -64,7 +65,7 @@ func holderOf(descriptor string) int {
 	for _, link := range links {
 		if target, err := os.Readlink(link); err == nil && target == descriptor {
 			pid, err := strconv.Atoi(strings.Split(link, "/")[2])
-			if err == nil {
+			if err == nil && !slices.Contains(except, pid) {
 				return pid
 			}
 		}

@@ -134,15 +134,16 @@ func (p Peer) HangUp() {
 	}
 }
 
-// flush drops what a terminal or a serial port has not taken yet; see TCOFLUSH of tcflush(3).
+// flush drops what a terminal has not taken yet; see TCOFLUSH of tcflush(3).
 func (p Peer) flush() {
-	unix.IoctlSetInt(p.FD, unix.TCFLSH, unix.TCOFLUSH) //nolint:errcheck // it may be unplugged
+	unix.IoctlSetInt(p.FD, unix.TCFLSH, unix.TCOFLUSH) //nolint:errcheck // there is nothing else to drop
 }
 
 // Close gives the descriptor back. It does not block: what a serial port does not take any more is dropped.
 func (p Peer) Close() {
 	if p.Nature == Line {
-		p.flush() // or close(2) waits for closing_wait, 30 s
+		closeDevice(p.FD)
+		return
 	}
 	unix.Close(p.FD) // it is of no use any more
 }

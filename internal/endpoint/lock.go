@@ -1,0 +1,107 @@
+package endpoint
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The lock file of a serial port is a convention of UUCP's, by which minicom, mgetty and pppd keep apart. It is in the Filesystem
+// Hierarchy Standard: LCK.. and the name of the device, with the pid of whoever uses it. Programs that know no such file, as
+// picocom and pyserial, use flock(2), so the hub takes both. A pid of another PID namespace is not visible, and looks dead: there, flock(2) keeps apart.
+
+// lockFile is where a device's lock file is, or "" if this machine has no folder for it.
+func lockFile(device string) string {
+	name := strings.ReplaceAll(strings.TrimPrefix(strings.TrimPrefix(device, "/dev"), "/"), "/", "_")
+	for _, folder := range []string{"/var/lock", "/run/lock"} { // mostly one is a link to the other
+		if info, err := os.Stat(folder); err == nil && info.IsDir() {
+			return filepath.Join(folder, "LCK.."+name)
+		}
+	}
+	return ""
+}
+
+// unwritten is how long a program may take from making its lock file until its pid is in it.
+const unwritten = 10 * time.Second
+
+// lockedBy reads the pid out of a lock file. It is 0 if there is none, or one that a dead process has left.
+func lockedBy(file string) (int, error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return 0, nil //nolint:nilerr // there is none; or one that is not to be read, then flock(2) must do
+	}
+	var pid int
+	if fields := strings.Fields(string(content)); len(fields) > 0 { // some put their name behind it
+		pid, _ = strconv.Atoi(fields[0]) // what is no number is no pid
+	}
+	if pid > 0 {
+		if errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
+			return 0, nil
+		}
+		return pid, nil
+	}
+	if info, err := os.Stat(file); err != nil || time.Since(info.ModTime()) > unwritten {
+		return 0, nil //nolint:nilerr // it has gone meanwhile
+	}
+	return 0, fmt.Errorf("there is a lock file without a pid, %s; remove it if no program uses the port", file)
+}
+
+// lockFree tells whether no other process has locked a device. One that the hub itself has locked is free here: flock(2) tells whether it
+// is in use, or this pid was another's before.
+func lockFree(device string) error {
+	file := lockFile(device)
+	pid, err := lockedBy(file)
+	if err == nil && pid != 0 && pid != os.Getpid() {
+		err = fmt.Errorf("%s is in use by %s, says %s; end that program, or choose another port", device, process(pid), file)
+	}
+	return err
+}
+
+// takeLock puts the hub's pid into a device's lock file. Whoever calls it has the flock(2) on the device, so no other hub does it at the same time.
+// Where there is no folder for it, or one that cannot be written to, the port goes without.
+func takeLock(device string) error {
+	file := lockFile(device)
+	if file == "" {
+		return nil
+	}
+	for range 10 { // somebody else may take it between two steps
+		if err := writeLock(file); !errors.Is(err, fs.ErrExist) {
+			return nil
+		}
+		if err := lockFree(device); err != nil {
+			return err
+		}
+		if err := unix.Unlink(file); err != nil && !errors.Is(err, unix.ENOENT) {
+			return nil // another user's, in a folder with the sticky bit
+		}
+	}
+	return fmt.Errorf("somebody else makes %s again and again", file)
+}
+
+// writeLock makes a lock file that is not there.
+func writeLock(file string) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, "%10d\n", os.Getpid())
+	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil { // all may read it, whatever the umask
+		unix.Unlink(file) //nolint:errcheck // it is left as stale
+	}
+	return err
+}
+
+// dropLock removes a device's lock file if it is the hub's.
+func dropLock(device string) {
+	file := lockFile(device)
+	if pid, err := lockedBy(file); err == nil && pid == os.Getpid() {
+		unix.Unlink(file) //nolint:errcheck // it is left as stale
+	}
+}
