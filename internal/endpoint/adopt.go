@@ -57,7 +57,14 @@ func (o *Opener) adopt(fd int, s Spec, trace string) (Listener, error) {
 	case address.PTY:
 		return o.adoptPTY(fd, s, trace)
 	case address.TLS:
-		return o.adoptTLS(fd, s, foreign)
+		l, err := o.adoptTLS(fd, s, foreign)
+		if err != nil {
+			return nil, err
+		}
+		if err := l.Listen(); err != nil { // it does already; this has it do the handshakes
+			return nil, errors.Join(err, l.Close())
+		}
+		return l, nil
 	case address.TCP:
 		l := newTCPListener(fd, s)
 		l.foreign = foreign

@@ -15,6 +15,7 @@ type Peer struct {
 	Nature      Nature
 	Via         string // how it came, as Spec.Via says it
 	Credentials Credentials
+	bridge      *bridge // what carries its bytes, if it is on TLS and came to this process
 }
 
 // Nature is how a peer's descriptor behaves.
@@ -83,6 +84,9 @@ func poll(fd int, events int16) int16 {
 
 // Err takes the error that is pending on the descriptor: why the peer has left, or nil if it has closed cleanly.
 func (p Peer) Err() error {
+	if p.bridge != nil {
+		return p.bridge.err()
+	}
 	switch p.Nature {
 	case Terminal:
 		return nil
@@ -153,6 +157,9 @@ func (p Peer) Return() { unix.Close(p.FD) } // the others have it still
 
 // Adjust takes over what differs in the spec of the same address.
 func (p Peer) Adjust(s Spec) error {
+	if p.bridge != nil {
+		return p.bridge.adjust(s)
+	}
 	switch p.Nature {
 	case Remote:
 		return keepAlive(p.FD, s.KeepAlive)

@@ -90,7 +90,7 @@ func resolve(addr address.Address) (found []netip.AddrPort, err error) {
 
 // bindTo makes a socket that is bound to one address.
 func bindTo(to netip.AddrPort) (int, error) {
-	family, name := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Port: int(to.Port())})
+	family, name := unix.AF_INET, unix.Sockaddr(nil)
 	if to.Addr().Is4() {
 		name = &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}
 	} else {
@@ -163,16 +163,21 @@ func dialHost(ctx context.Context, s Spec) (*net.TCPConn, error) {
 		return nil, unreached(s.Address, err)
 	}
 	tcp := conn.(*net.TCPConn) // of the network "tcp" there is no other
-	raw, err := tcp.SyscallConn()
-	if err == nil {
-		var inner error
-		err = raw.Control(func(fd uintptr) { inner = prepareTCP(int(fd), s) })
-		err = errors.Join(err, inner)
-	}
-	if err != nil {
+	if err := prepareConn(tcp, s); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", s.Address, err), conn.Close())
 	}
 	return tcp, nil
+}
+
+// prepareConn does to a connection what prepareTCP does to a descriptor.
+func prepareConn(conn *net.TCPConn, s Spec) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	err = raw.Control(func(fd uintptr) { inner = prepareTCP(int(fd), s) })
+	return errors.Join(err, inner)
 }
 
 // duplicate makes a descriptor of a connection that the runtime's poller knows nothing of.

@@ -128,6 +128,7 @@ func (s *Supervisor) Run() error {
 		if !s.leaving.Load() {
 			s.endAll()
 		}
+		s.parts.opener.CloseBridges(drainTime)
 		s.parts.loop.Stop()
 		return nil
 	}, func(error) { s.stop() })
@@ -208,10 +209,11 @@ func (s *Supervisor) undelivered(links []*link) (sum int, at time.Time) {
 }
 
 // Halt stops all links between two bytes, and runs do with the links as they are then; do replaces the process, or gives an error,
-// and then the links go on.
+// and then the links go on. Peers with TLS are disconnected in any case.
 func (s *Supervisor) Halt(do func([]Link) error) (err error) {
 	s.applying.Lock()
 	defer s.applying.Unlock()
+	s.parts.opener.CloseBridges(leaveTime) // nobody can go on with them; what has come from their peers is delivered still
 	s.parts.loop.Halt(func() { err = do(s.Links()) })
 	return err
 }

@@ -1,0 +1,224 @@
+package endpoint
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// greetings is how many handshakes there are at once. Who comes then waits in the backlog.
+	greetings = 64
+	// arrivals is how many peers are kept that are ready to be accepted.
+	arrivals = 128
+	// acceptRest is how long nobody is let in after accept(2) has failed.
+	acceptRest = 500 * time.Millisecond
+)
+
+// tlsListener accepts the peers of one end on a TCP socket, and does the handshake with each before it hands it out. Goroutines do both, from
+// Listen to Close.
+type tlsListener struct {
+	socket  // the TCP socket
+	opener  *Opener
+	terms   atomic.Pointer[terms]
+	counter int // an eventfd that counts who is in queue
+	queue   chan arrival
+	running sync.WaitGroup
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
+	taker   *net.TCPListener // on the same socket; nil before Listen
+}
+
+// terms are what handshakes to come are done by.
+type terms struct {
+	spec   Spec
+	config *tls.Config
+}
+
+// arrival is a connection whose handshake is done, or an error.
+type arrival struct {
+	conn *tls.Conn
+	spec Spec
+	err  error
+}
+
+// bindTLS makes the socket.
+func (o *Opener) bindTLS(s Spec) (Listener, error) {
+	if _, err := s.serverConfig(); err != nil {
+		return nil, err
+	}
+	fd, err := tcpSocket(s.Address)
+	if err != nil {
+		return nil, err
+	}
+	return o.adoptTLS(fd, s, false)
+}
+
+// adoptTLS makes a Listener of a TCP socket that is bound. It owns the descriptor, also if it returns an error.
+func (o *Opener) adoptTLS(fd int, s Spec, foreign bool) (Listener, error) {
+	l := &tlsListener{socket: socket{fd: fd, name: s.Address.String(), foreign: foreign}, opener: o, queue: make(chan arrival, arrivals)}
+	err := l.Adjust(s)
+	if err == nil {
+		l.counter, err = unix.Eventfd(0, unix.EFD_SEMAPHORE|unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+		err = os.NewSyscallError("eventfd", err)
+	}
+	if err != nil {
+		unix.Close(fd) // nobody listens on it
+		return nil, err
+	}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	return l, nil
+}
+
+// Listen lets peers connect from now on.
+func (l *tlsListener) Listen() error {
+	if err := l.socket.Listen(); err != nil || l.taker != nil {
+		return err
+	}
+	own, err := unix.FcntlInt(uintptr(l.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("fcntl", err)
+	}
+	file := os.NewFile(uintptr(own), l.name)
+	defer file.Close() //nolint:errcheck // the taker has a descriptor of its own
+	taker, err := net.FileListener(file)
+	if err != nil {
+		return fmt.Errorf("%s: %w", l.name, err)
+	}
+	l.taker = taker.(*net.TCPListener) // of a TCP socket there is no other
+	l.running.Go(l.take)
+	return nil
+}
+
+// take accepts connections until Close.
+func (l *tlsListener) take() {
+	slots := make(chan struct{}, greetings)
+	rests := false // it has failed, and that is known
+	for l.ctx.Err() == nil {
+		select {
+		case slots <- struct{}{}:
+		case <-l.ctx.Done():
+			return
+		}
+		tcp, err := l.taker.AcceptTCP()
+		if err != nil {
+			<-slots
+			if !rests && l.ctx.Err() == nil {
+				l.arrive(arrival{err: fmt.Errorf("%s: %w", l.name, err)})
+			}
+			rests = true
+			l.rest()
+			continue
+		}
+		rests = false
+		l.running.Go(func() {
+			defer func() { <-slots }()
+			l.greet(tcp)
+		})
+	}
+}
+
+// rest waits before accept(2) is tried again.
+func (l *tlsListener) rest() {
+	timer := time.NewTimer(acceptRest)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-l.ctx.Done():
+	}
+}
+
+// greet does the handshake with somebody who has connected.
+func (l *tlsListener) greet(tcp *net.TCPConn) {
+	now := l.terms.Load()
+	conn := tls.Server(&patientConn{TCPConn: tcp}, now.config)
+	err := prepareConn(tcp, now.spec)
+	if err == nil {
+		err = handshake(l.ctx, conn)
+	}
+	if err != nil {
+		tcp.Close() //nolint:errcheck // it is of no use
+		l.arrive(arrival{err: &RefusedError{Peer: Credentials{Address: tcp.RemoteAddr().String()}, Err: unwelcome(now.spec, err)}})
+		return
+	}
+	l.arrive(arrival{conn: conn, spec: now.spec})
+}
+
+// arrive waits for room in the queue. If Close comes first, the connection is closed.
+func (l *tlsListener) arrive(a arrival) {
+	select {
+	case l.queue <- a:
+		one := binary.NativeEndian.AppendUint64(nil, 1)
+		unix.Write(l.counter, one) //nolint:errcheck // it fails only with 2^64-2 in the queue
+	case <-l.ctx.Done():
+		a.close()
+	}
+}
+
+func (a arrival) close() {
+	if a.conn != nil {
+		a.conn.NetConn().Close() //nolint:errcheck // it has carried nothing
+	}
+}
+
+// FD is a descriptor, to be polled, that is readable while somebody is ready to be accepted; it stays the Listener's.
+func (l *tlsListener) FD() int { return l.counter }
+
+// Waiting tells whether somebody is ready to be accepted.
+func (l *tlsListener) Waiting() bool { return poll(l.counter, unix.POLLIN) != 0 }
+
+// Accept takes the next peer whose handshake is done, or the error of one whose handshake has failed. It never blocks: without one it returns
+// ErrNoPeer.
+func (l *tlsListener) Accept() (Peer, error) {
+	var one [8]byte
+	if _, err := unix.Read(l.counter, one[:]); err != nil {
+		return Peer{}, ErrNoPeer
+	}
+	a := <-l.queue // it was there before it was counted
+	if a.err != nil {
+		return Peer{}, a.err
+	}
+	p, err := l.opener.bridges.join(a.conn, a.spec)
+	if err != nil {
+		return Peer{}, &RefusedError{Peer: p.Credentials, Err: err}
+	}
+	return p, nil
+}
+
+// Adjust takes over certificates, authorities, versions and keepalive for the peers to come. With an error, what was goes on.
+func (l *tlsListener) Adjust(s Spec) error {
+	config, err := s.serverConfig()
+	if err != nil {
+		return err
+	}
+	l.terms.Store(&terms{spec: s, config: config})
+	return nil
+}
+
+// Close stops listening, and hangs up on whoever is not accepted yet. It does not wait until all that has ended, as the loop may call it; nobody can
+// connect any more when it returns.
+func (l *tlsListener) Close() error {
+	l.cancel()
+	var err error
+	if l.taker != nil {
+		err = l.taker.Close()
+	}
+	go func() {
+		l.running.Wait()
+		close(l.queue)
+		for a := range l.queue {
+			a.close()
+		}
+		unix.Close(l.counter) // nobody waits for it any more
+	}()
+	return errors.Join(err, l.socket.Close())
+}
