@@ -114,6 +114,10 @@ func alone(fd int, device string) error {
 	if exclusive, err := unix.IoctlGetInt(fd, unix.TIOCGEXCL); err == nil && exclusive != 0 {
 		return unix.EBUSY // some know no other lock
 	}
+	var stat unix.Stat_t
+	if unix.Fstat(fd, &stat) == nil && ttyDriver(unix.Major(stat.Rdev), unix.Minor(stat.Rdev)) == "pty:slave" {
+		return nil // who makes a terminal that stands for a port may keep it open himself, as socat does
+	}
 	if holderOf(device, os.Getpid()) != 0 {
 		return unix.EBUSY
 	}

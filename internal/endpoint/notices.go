@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,7 +18,8 @@ import (
 const lookAgain = time.Second
 
 // Notices tells when a file is opened, or appears, by inotify(7). One instance serves the whole hub: a user may have 128. All
-// methods are safe to call from any goroutine; what is told is called on Run's, and must not block.
+// methods are safe to call from any goroutine; what is told is called on Run's, and must not block. It may be told once more while, on another
+// goroutine, that is being ended.
 type Notices struct {
 	file *os.File // nil if the kernel has no instance left
 	fd   int      // the same
@@ -106,7 +108,7 @@ func (n *Notices) wanted(wd int32, mask uint32, name string) (tell []func()) {
 	defer n.mu.Unlock()
 	for w := range n.watches[wd] {
 		// What is watched may itself have gone; then the way to the file is another one.
-		if w.name == name || mask&(unix.IN_IGNORED|unix.IN_MOVE_SELF) != 0 {
+		if w.name == name || mask&unix.IN_IGNORED != 0 {
 			tell = append(tell, w.tell)
 		}
 	}
@@ -136,11 +138,12 @@ func (n *Notices) Opened(path string, tell func()) (forget func(), err error) {
 }
 
 // Appears has tell called when there may be a file at path that was not there, or another, or one of other permissions. The function that it returns
-// ends that; who has been told calls it, and asks anew, because it was the nearest folder on the way to the file that was watched.
+// ends that; who has been told calls it, and asks anew, because it was the nearest folder on the way to the file that was watched. The file may have
+// come before this returns, so whoever asks looks for it afterwards.
 func (n *Notices) Appears(path string, tell func()) (forget func(), err error) {
 	for {
 		folder, entry := nearest(path)
-		forget, err := n.add(folder, unix.IN_CREATE|unix.IN_MOVED_TO|unix.IN_ATTRIB|unix.IN_MOVE_SELF|unix.IN_ONLYDIR, &notice{name: entry, tell: tell})
+		forget, err := n.watchWay(folder, entry, tell)
 		if errors.Is(err, unix.ENOENT) {
 			continue // the folder has gone meanwhile
 		}
@@ -149,6 +152,38 @@ func (n *Notices) Appears(path string, tell func()) (forget func(), err error) {
 		}
 		forget() // the next folder has come meanwhile
 	}
+}
+
+// watchWay watches for an entry of a folder, and for an end of the way to that folder.
+func (n *Notices) watchWay(folder, entry string, tell func()) (forget func(), err error) {
+	var forgets []func()
+	forget = func() {
+		for _, one := range forgets {
+			one()
+		}
+	}
+	var way []string
+	for child := folder; child != "/"; child = filepath.Dir(child) {
+		way = append(way, child)
+	}
+	// From the top down, so that whatever is moved away after it has been found is told of.
+	for _, child := range slices.Backward(way) {
+		one, err := n.add(filepath.Dir(child), unix.IN_DELETE|unix.IN_MOVED_FROM|unix.IN_ONLYDIR, &notice{name: filepath.Base(child), tell: tell})
+		switch {
+		case err == nil:
+			forgets = append(forgets, one)
+		case !errors.Is(err, unix.EACCES): // a folder may let through whom it does not let look
+			forget()
+			return nil, err
+		}
+	}
+	one, err := n.add(folder, unix.IN_CREATE|unix.IN_MOVED_TO|unix.IN_ATTRIB|unix.IN_ONLYDIR, &notice{name: entry, tell: tell})
+	if err != nil {
+		forget()
+		return nil, err
+	}
+	forgets = append(forgets, one)
+	return forget, nil
 }
 
 // nearest is the last folder on the way to path that there is, and its entry that comes next.
@@ -169,7 +204,11 @@ func (n *Notices) add(path string, mask uint32, w *notice) (forget func(), err e
 	wd := -1
 	if n.fd >= 0 {
 		if wd, err = unix.InotifyAddWatch(n.fd, path, mask|unix.IN_MASK_ADD); err != nil {
-			return nil, &os.PathError{Op: "inotify_add_watch", Path: path, Err: err}
+			err = &os.PathError{Op: "inotify_add_watch", Path: path, Err: err}
+			if errors.Is(err, unix.ENOSPC) {
+				err = fmt.Errorf("the kernel watches no more files for this user (%w); raise fs.inotify.max_user_watches", err)
+			}
+			return nil, err
 		}
 	}
 	id := int32(wd)

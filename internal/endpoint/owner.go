@@ -58,16 +58,23 @@ func ownerOf(path string) string {
 
 // holderOf finds a process, other than some, that has the descriptor with this name in /proc open; 0 if none is visible.
 func holderOf(descriptor string, except ...int) int {
+	return findHolder(func(pid int, _, target string) bool { return target == descriptor && !slices.Contains(except, pid) })
+}
+
+// findHolder finds a process with a descriptor that is the one: is gets the pid, the link to the descriptor in /proc, and where that leads. It is 0 if
+// none is visible.
+func findHolder(is func(pid int, link, target string) bool) int {
 	links, err := filepath.Glob("/proc/[0-9]*/fd/*")
 	if err != nil {
 		return 0
 	}
 	for _, link := range links {
-		if target, err := os.Readlink(link); err == nil && target == descriptor {
-			pid, err := strconv.Atoi(strings.Split(link, "/")[2])
-			if err == nil && !slices.Contains(except, pid) {
-				return pid
-			}
+		target, err := os.Readlink(link)
+		if err != nil {
+			continue
+		}
+		if pid, err := strconv.Atoi(strings.Split(link, "/")[2]); err == nil && is(pid, link, target) {
+			return pid
 		}
 	}
 	return 0

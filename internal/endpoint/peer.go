@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -40,6 +41,14 @@ type Credentials struct {
 
 // Complete adds who is at a terminal. It looks into /proc, which can block.
 func (c Credentials) Complete() Credentials {
+	if !slavePath.MatchString(c.Address) {
+		return c
+	}
+	pid := TerminalUser(c.Address)
+	var process unix.Stat_t
+	if pid != 0 && unix.Stat(fmt.Sprintf("/proc/%d", pid), &process) == nil {
+		c.PID, c.UID, c.GID = pid, int(process.Uid), int(process.Gid)
+	}
 	return c
 }
 
@@ -103,8 +112,12 @@ func (p Peer) Err() error {
 	return nil
 }
 
-// Unread is how many bytes from the peer can be read now. There may be more than that only at a terminal or a serial port.
+// Unread is how many bytes from the peer can be read now. There may be more than that only at a terminal or a serial port; it is
+// 0 only if there is nothing.
 func (p Peer) Unread() int {
+	if p.Nature == Terminal {
+		poll(p.FD, unix.POLLIN) // a byte that has just been written is counted only once the kernel has moved it on; poll(2) sees to that
+	}
 	if n, err := unix.IoctlGetInt(p.FD, unix.SIOCINQ); err == nil {
 		return n
 	}
@@ -119,6 +132,9 @@ func (p Peer) Unread() int {
 
 // Untaken is how many bytes that went to the peer it has still to take, as far as the kernel can tell.
 func (p Peer) Untaken() int {
+	if p.Nature == Terminal {
+		return p.arrived()
+	}
 	n, err := unix.IoctlGetInt(p.FD, unix.SIOCOUTQ)
 	if err != nil {
 		return 0
@@ -133,7 +149,7 @@ func (p Peer) HangUp() {
 	case Local, Remote:
 		unix.Shutdown(p.FD, unix.SHUT_RDWR) // it may have gone
 	case Terminal:
-		p.flush() // whoever opens the slave next is not to get what was said to this one
+		p.release()
 	case Line:
 	}
 }

@@ -84,7 +84,7 @@ func (s *bridges) join(conn *tls.Conn, spec Spec) (Peer, error) {
 	b := &bridge{conn: conn, tcp: tcp, near: os.NewFile(uintptr(pair[1]), "bridge"), done: make(chan struct{})}
 	limit := aliveTime(spec)
 	b.limit.Store(int64(limit))
-	b.pulse = time.NewTicker(limit / looks)
+	b.pulse = time.NewTicker(limit / Looks)
 	tcp.stalled = b.stalled
 	s.add(b)
 	go func() {
@@ -242,16 +242,12 @@ func (b *bridge) watch(over <-chan struct{}) {
 		}
 		limit := time.Duration(b.limit.Load())
 		var dead error
-		// It takes two looks more until Feel is sure.
-		raw.Control(func(fd uintptr) { dead = pulse.Feel(int(fd), limit-2*limit/looks) }) //nolint:errcheck // it may be closed
+		raw.Control(func(fd uintptr) { dead = pulse.Feel(int(fd), limit) }) //nolint:errcheck // it may be closed
 		if dead != nil {
 			b.fail(dead)
 		}
 	}
 }
-
-// looks is how often a peer's pulse is felt within the time in which it has to be found dead.
-const looks = 6
 
 // aliveTime is the time within which a dead peer has to be found; keepAlive knows no shorter one either.
 func aliveTime(s Spec) time.Duration { return max(s.KeepAlive, 2*time.Second) }
@@ -260,7 +256,7 @@ func aliveTime(s Spec) time.Duration { return max(s.KeepAlive, 2*time.Second) }
 func (b *bridge) adjust(s Spec) error {
 	limit := aliveTime(s)
 	b.limit.Store(int64(limit))
-	b.pulse.Reset(limit / looks)
+	b.pulse.Reset(limit / Looks)
 	raw, err := b.tcp.SyscallConn()
 	if err != nil {
 		return err

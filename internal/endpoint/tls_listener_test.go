@@ -178,7 +178,7 @@ func TestTLSClose(t *testing.T) {
 	h := newTLSHub(t)
 	conn, side := h.connect()
 	queued := h.dial(h.config())
-	ready(t, h.FD(), unix.POLLIN)
+	readyFor(t, h.FD(), unix.POLLIN)
 	silent, err := net.Dial("tcp", h.where())
 	if err != nil {
 		t.Fatal(err)

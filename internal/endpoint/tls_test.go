@@ -20,9 +20,6 @@ import (
 	"serialhub/internal/testenv"
 )
 
-// patience is what a busy machine may take for anything.
-const patience = 30 * time.Second
-
 // tlsHub is an end that listens with TLS, and wants certificates of ca.
 type tlsHub struct {
 	t      *testing.T
@@ -100,7 +97,7 @@ func (h *tlsHub) dial(config *tls.Config) *tls.Conn {
 // next waits for what Accept has to tell.
 func (h *tlsHub) next() (endpoint.Peer, error) {
 	h.t.Helper()
-	ready(h.t, h.FD(), unix.POLLIN)
+	readyFor(h.t, h.FD(), unix.POLLIN)
 	if !h.Waiting() {
 		h.t.Error("the descriptor is readable, and nobody is waiting")
 	}
@@ -116,8 +113,8 @@ func (h *tlsHub) welcome() *relaySide {
 	return relay(h.t, p)
 }
 
-// ready waits until a descriptor is.
-func ready(t *testing.T, fd int, events int16) {
+// readyFor waits until a descriptor is.
+func readyFor(t *testing.T, fd int, events int16) {
 	t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
@@ -152,7 +149,7 @@ func (r *relaySide) hangUp() {
 // departure waits until the peer has left.
 func (r *relaySide) departure() error {
 	r.t.Helper()
-	ready(r.t, r.peer.FD, unix.POLLHUP)
+	readyFor(r.t, r.peer.FD, unix.POLLHUP)
 	if !r.peer.Gone() {
 		r.t.Error("the peer has left, and is not gone")
 	}

@@ -214,7 +214,7 @@ func describe(addr address.Address, err error) error {
 	case errors.Is(err, unix.ENOTDIR):
 		return fmt.Errorf("%s is not a folder (%w); choose another path", folder, err)
 	case errors.Is(err, unix.EACCES):
-		return fmt.Errorf("uid %d may not make a socket in %s (%w); change its owner or mode, or choose another folder", os.Geteuid(), folder, err)
+		return fmt.Errorf("uid %d may not make a file in %s (%w); change its owner or mode, or choose another folder", os.Geteuid(), folder, err)
 	case errors.Is(err, unix.EROFS):
 		return fmt.Errorf("%s is on a read-only file system (%w); choose another folder", folder, err)
 	default:

@@ -5,8 +5,8 @@ import "time"
 const (
 	// restTime is how long a lane that carries a stream of small messages is left alone, so that some gather.
 	restTime = 50 * time.Microsecond
-	// little is how few bytes a wake-up moves in such a stream.
-	little = 8 << 10
+	// little is how few bytes a wake-up moves in such a stream: fewer than a terminal or a serial port has when it has all that it can.
+	little = 4095
 	// patient is how many wake-ups in a row have to move little before the lane rests.
 	patient = 4
 	// worth is how many bytes have to gather in a rest, or twice as many as without, or resting is given up for a while.

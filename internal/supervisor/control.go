@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"serialhub/internal/address"
 	"serialhub/internal/config"
 	"serialhub/internal/endpoint"
 	"serialhub/internal/relay"
@@ -33,6 +34,7 @@ type opener struct {
 	forget   func()            // ends the watch over the file
 	pulse    *pulse            // of the peer that is there; nil if its connection tells by itself when it ends
 	said     string            // the last failure in a row
+	unlinked bool              // the link to its terminal is gone, and could not be made again
 	closing  *closing          // a peer that is to be closed, because the other one has left; nil if there is none
 }
 
@@ -264,17 +266,23 @@ func (c *control) open(side relay.Side) error {
 func (c *control) openFailed(side relay.Side, err error) error {
 	o := &c.ends[side]
 	wait, ok := o.again.failed()
-	level := slog.LevelError
-	if ok && o.said == err.Error() {
-		level = slog.LevelDebug // it has been said, and may be said every few seconds for days
-	}
-	o.said = err.Error()
-	c.fail(level, side.String(), err, wait, ok)
+	c.failOnce(side, err, wait, ok)
 	if !ok {
 		return errGivenUp
 	}
 	c.wait(side, wait)
 	return nil
+}
+
+// failOnce is fail for an end, which says the same thing loudly only once.
+func (c *control) failOnce(side relay.Side, err error, wait time.Duration, again bool) {
+	o := &c.ends[side]
+	level := slog.LevelError
+	if again && o.said == err.Error() {
+		level = slog.LevelDebug // it may be said every few seconds, for days
+	}
+	o.said = err.Error()
+	c.fail(level, side.String(), err, wait, again)
 }
 
 // watchOver takes note that an end listens, and has its file looked after.
@@ -308,11 +316,33 @@ func specOf(end config.End) endpoint.Spec {
 
 // fileChanged makes a listener's file again that is gone, or dials because the file has come that was missing.
 func (c *control) fileChanged(side relay.Side) error {
-	if c.ends[side].listener != nil {
+	switch {
+	case c.ends[side].listener == nil:
+		c.appeared(side)
+		return nil
+	case c.end(side).Address.Kind() == address.PTY:
+		c.log().Warn("somebody has deleted or replaced the link to the terminal; it is made again", "end", side.String(), "address", c.end(side).Address.String())
+		c.linkAgain(side)
+		return nil
+	default:
 		return c.bindAgain(side)
 	}
-	c.appeared(side)
-	return nil
+}
+
+// linkAgain makes the link to a terminal again. The terminal stays, and who is at it.
+func (c *control) linkAgain(side relay.Side) {
+	o := &c.ends[side]
+	o.forgetFile()
+	o.stopTimer()
+	err := o.listener.Listen()
+	o.unlinked = err != nil
+	if err != nil {
+		wait, _ := o.accepts.failed()
+		c.failOnce(side, err, wait, true)
+		o.timer = time.NewTimer(wait)
+		return
+	}
+	c.watchOver(side, o.listener)
 }
 
 // bindAgain makes a new socket for an end whose file is gone. The peer that is there stays.
@@ -335,9 +365,13 @@ func (c *control) shut(side relay.Side) {
 // tryAgain does again what has failed at an end.
 func (c *control) tryAgain(side relay.Side) error {
 	c.ends[side].stopTimer()
-	if c.ends[side].listener == nil {
+	switch o := &c.ends[side]; {
+	case o.listener == nil:
 		return c.open(side)
+	case o.unlinked:
+		c.linkAgain(side)
+	default:
+		c.wire.Accept(side)
 	}
-	c.wire.Accept(side)
 	return nil
 }

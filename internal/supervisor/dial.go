@@ -129,9 +129,6 @@ func (o *opener) results() <-chan dialled {
 
 // The pulse of TCP peers.
 
-// beats is how often in the time within which a dead peer is found its pulse is felt.
-const beats = 6
-
 // pulse is that of a peer, which is dead if it does not answer any more.
 type pulse struct {
 	endpoint.Pulse
@@ -143,7 +140,7 @@ func (c *control) watchPulse(side relay.Side) {
 	end := c.end(side)
 	if end.Address.Kind() == address.TCP {
 		c.ends[side].stopPulse()
-		c.ends[side].pulse = &pulse{ticker: time.NewTicker(end.KeepAlive / beats)}
+		c.ends[side].pulse = &pulse{ticker: time.NewTicker(end.KeepAlive / endpoint.Looks)}
 	}
 }
 

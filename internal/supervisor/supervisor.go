@@ -39,6 +39,7 @@ type Supervisor struct {
 
 	applying sync.Mutex    // held while links are started, changed or ended; taken before mu
 	started  chan struct{} // closed once the links run
+	adopted  chan struct{} // closed once they have taken over what was left for them
 
 	mu      sync.Mutex // held only to read or to publish
 	links   []*link    // in the order of the config
@@ -76,7 +77,7 @@ func New(links []config.Link, log *slog.Logger, past *Past) (*Supervisor, error)
 		log.Warn("terminals, serial ports and sockets that appear are noticed late", "error", err)
 	}
 	opener := endpoint.NewOpener(notices)
-	s := &Supervisor{started: make(chan struct{}), parts: parts{
+	s := &Supervisor{started: make(chan struct{}), adopted: make(chan struct{}), parts: parts{
 		log:      log,
 		loop:     loop,
 		keeper:   endpoint.NewKeeper(lookInterval),
@@ -123,6 +124,7 @@ func (s *Supervisor) Run() error {
 		go func() {
 			s.parts.adopting.Wait()
 			s.parts.loop.Forsake()
+			close(s.adopted)
 		}()
 		<-s.ctx.Done()
 		if !s.leaving.Load() {
@@ -209,8 +211,14 @@ func (s *Supervisor) undelivered(links []*link) (sum int, at time.Time) {
 }
 
 // Halt stops all links between two bytes, and runs do with the links as they are then; do replaces the process, or gives an error,
-// and then the links go on. Peers with TLS are disconnected in any case.
+// and then the links go on; peers with TLS are disconnected in any case. It waits until the links have taken over what was left for them, so
+// that do does not see them as they start.
 func (s *Supervisor) Halt(do func([]Link) error) (err error) {
+	select {
+	case <-s.adopted:
+	case <-s.ctx.Done():
+		return ErrStopping
+	}
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	s.parts.opener.CloseBridges(leaveTime) // nobody can go on with them; what has come from their peers is delivered still
