@@ -12,6 +12,7 @@ import (
 
 	"github.com/oklog/run"
 
+	"serialhub/internal/address"
 	"serialhub/internal/api"
 	"serialhub/internal/config"
 	"serialhub/internal/continuity"
@@ -162,11 +163,20 @@ func serve(c *config.Config, options runOptions, signals *signals, settings *log
 func need(links []config.Link) (n limits.Need) {
 	for _, link := range links {
 		n.Stashes++
-		if !link.Disabled {
-			n.Links++
+		if link.Disabled {
+			continue
 		}
-		if !link.Disabled && link.Absent == config.AbsentBuffer {
+		n.Links++
+		if link.Absent == config.AbsentBuffer {
 			n.Buffers += 2
+		}
+		for _, end := range link.Ends() {
+			switch end.Address.Kind() {
+			case address.TLS:
+				n.Extra += 4 // the listener's copy and its queue; the connection, and the other side of the pair
+			case address.PTY:
+				n.Extra++ // the bell
+			}
 		}
 	}
 	return n

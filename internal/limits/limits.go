@@ -27,6 +27,7 @@ type Need struct {
 	Links   int // that run
 	Stashes int // one for each link, also of those that do not run
 	Buffers int // of links, one for each direction
+	Extra   int // of ends that take more than one that listens on a plain socket
 }
 
 // Fit raises the limit of descriptors (RLIMIT_NOFILE of getrlimit(2)) to what the links need, as far as the hub may.
@@ -36,7 +37,7 @@ func Fit(n Need, log *slog.Logger) error {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return os.NewSyscallError("getrlimit", err)
 	}
-	fixed := uint64(n.Stashes + n.Buffers + others)
+	fixed := uint64(n.Stashes + n.Buffers + n.Extra + others)
 	need, busy := uint64(n.Links*perLink)+fixed, uint64(n.Links*perBusyLink)+fixed
 	for _, want := range []uint64{busy, need} { // raising the hard limit is for the privileged, and has a bound of its own: fs.nr_open
 		if limit.Cur < want {
