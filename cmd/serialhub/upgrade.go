@@ -20,7 +20,7 @@ import (
 const trialTime = 10 * time.Second
 
 // handover names what a program leaves for the next one, and how. A program that does not know it cannot take over.
-const handover = "1"
+const handover = "2"
 
 // state is what this program leaves for the one that replaces it, beside descriptors.
 type state struct {
