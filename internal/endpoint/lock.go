@@ -98,10 +98,11 @@ func writeLock(file string) error {
 	return err
 }
 
-// dropLock removes a device's lock file if it is the hub's.
+// dropLock removes a device's lock file if it is the hub's, or that of a hub before this one, which is dead. Whoever calls it has the flock(2) on the
+// device.
 func dropLock(device string) {
 	file := lockFile(device)
-	if pid, err := lockedBy(file); err == nil && pid == os.Getpid() {
+	if pid, err := lockedBy(file); err == nil && (pid == os.Getpid() || pid == 0) {
 		unix.Unlink(file) //nolint:errcheck // it is left as stale
 	}
 }
