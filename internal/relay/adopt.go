@@ -116,6 +116,7 @@ func (k *Link) requeue(e *end, left endpoint.Peer) error {
 		return err
 	}
 	k.enqueue(e, p, false)
+	k.tell(Event{Kind: Queued, Side: e.side, ID: p.id, Peer: p.Credentials})
 	return nil
 }
 

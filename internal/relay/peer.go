@@ -116,6 +116,8 @@ func (k *Link) admit(e *end, accepted endpoint.Peer) {
 		return
 	}
 	k.enqueue(e, p, rules.Busy == Replace)
+	k.keep() // first, as in attach
+	k.tell(Event{Kind: Queued, Side: e.side, ID: p.id, Peer: p.Credentials})
 }
 
 // noticeHangup sees off the peer of an end if it has left, and its EPOLLHUP is still to come.
@@ -125,7 +127,7 @@ func (k *Link) noticeHangup(e *end) {
 	}
 }
 
-// enqueue has a peer wait for the end; settle lets it in. The newest comes first where it replaces the others.
+// enqueue has a peer wait for the end; settle lets it in. The newest comes first where it replaces the others. The caller reports Queued.
 func (k *Link) enqueue(e *end, p *peer, first bool) {
 	if first {
 		e.queue = append([]*peer{p}, e.queue...)
@@ -133,7 +135,6 @@ func (k *Link) enqueue(e *end, p *peer, first bool) {
 		e.queue = append(e.queue, p)
 	}
 	k.changed = true
-	k.tell(Event{Kind: Queued, Side: e.side, ID: p.id, Peer: p.Credentials})
 }
 
 // reject closes a peer that may not have the end.
@@ -154,6 +155,7 @@ func (k *Link) attach(e *end, p *peer) {
 	k.changed = true
 	k.lanes[e.side.Other()].full = false
 	e.count.Connections.Add(1)
+	k.keep() // first: who is told of it may count on it
 	k.tell(Event{Kind: Arrived, Side: e.side, ID: p.id, Peer: p.Credentials})
 }
 
