@@ -116,7 +116,7 @@ func (p Peer) Err() error {
 // 0 only if there is nothing.
 func (p Peer) Unread() int {
 	if p.Nature == Terminal {
-		poll(p.FD, unix.POLLIN) // a byte that has just been written is counted only once the kernel has moved it on; poll(2) sees to that
+		poll(p.FD, unix.POLLIN) // what has just been written is counted only once the kernel has moved it on; poll(2) sees to that if nothing is there yet
 	}
 	if n, err := unix.IoctlGetInt(p.FD, unix.SIOCINQ); err == nil {
 		return n

@@ -106,7 +106,7 @@ func (p Peer) release() {
 	unix.Close(slave) // it has carried nothing
 }
 
-// arrived is how much the program at a terminal has still to read, 4095 at most; it is 0 only if there is nothing. (The master itself always says 0.)
+// arrived is how much the program at a terminal has still to read, or less than that; it is 0 only if there is nothing. (The master itself always says 0.)
 func (p Peer) arrived() int {
 	slave, err := openSlave(p.FD)
 	if err != nil {
