@@ -123,8 +123,8 @@ func (k *Link) requeue(e *end, left endpoint.Peer) error {
 // Forsake closes the pipes that an earlier process has left and no link has adopted.
 func (l *Loop) Forsake() { l.call(nil, l.pool.lose) }
 
-// Rename has the link's parts kept anew, because they are kept under its name.
-func (k *Link) Rename() {
+// Renew has the link's parts kept anew, because its name or something of a listener is another now.
+func (k *Link) Renew() {
 	k.loop.call(k, func() {
 		k.changed = true
 		k.settle()

@@ -118,6 +118,9 @@ func (l *lane) fill(limit int) int {
 			}
 			return n
 		case errors.Is(err, unix.EAGAIN) && !(len(l.left) > 0 && source.reopened()):
+			if l.quota != noQuota && source == l.from.peer && !source.Readable() {
+				l.quota = 0 // it was more than there was
+			}
 			return 0
 		case len(l.left) > 0: // the end of what it said, or an error, after which there is no more
 			source.Close()
@@ -201,10 +204,25 @@ func (l *lane) returnPipe() {
 	}
 }
 
-// unread is how many bytes the peer that is there has sent, and the lane may read.
+// ttyRoom is how much the kernel keeps of what comes from a terminal or a serial port, behind the 4095 bytes that it shows.
+const ttyRoom = 640 << 10
+
+// said is how many bytes the peer has sent that are not read yet, or more than that if the kernel does not show all.
+func (p *peer) said() int {
+	n := p.Unread()
+	if n > 0 && p.isTTY() {
+		return max(n, ttyRoom)
+	}
+	return n
+}
+
+// isTTY tells whether the peer is at a terminal or a serial port.
+func (p *peer) isTTY() bool { return p.Nature == endpoint.Terminal || p.Nature == endpoint.Line }
+
+// unread is how many bytes the peer that is there has said, and the lane may read.
 func (l *lane) unread() int {
 	if p := l.from.peer; p != nil {
-		return min(p.Unread(), l.quota)
+		return min(p.said(), l.quota)
 	}
 	return 0
 }
@@ -219,7 +237,7 @@ func (l *lane) wantsInput() bool {
 func (l *lane) finish() {
 	l.quota = 0
 	if p := l.from.peer; p != nil {
-		l.quota = p.Unread()
+		l.quota = p.said()
 	}
 }
 
@@ -233,10 +251,11 @@ func (l *lane) passedOn() bool {
 	return !l.hungry && !l.pending() && len(l.left) == 0 && !l.wantsInput()
 }
 
-// onTheLine tells whether the receiver is a serial port that has not sent yet what was written to it. That is lost when it is closed.
+// onTheLine tells whether the receiver is a serial port that has not sent yet what was written to it, or a terminal at which it was not read. That is
+// lost when it is closed.
 func (l *lane) onTheLine() bool {
 	p := l.to.peer
-	return p != nil && p.Nature == endpoint.Line && p.Untaken() > 0
+	return p != nil && p.isTTY() && p.Untaken() > 0
 }
 
 // copies tells whether the bytes of the peers that are there go through user space.

@@ -343,6 +343,7 @@ func (c *control) linkAgain(side relay.Side) {
 		return
 	}
 	c.watchOver(side, o.listener)
+	c.wire.Renew()
 }
 
 // bindAgain makes a new socket for an end whose file is gone. The peer that is there stays.

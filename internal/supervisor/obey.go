@@ -70,7 +70,7 @@ func (c *control) adapt(cmd *command) error {
 	c.ready = cmd.ready
 	c.wire.SetRules(rules(c.config))
 	if before.Name != c.config.Name {
-		c.wire.Rename()
+		c.wire.Renew()
 	}
 	for _, side := range bothSides() {
 		was, end, o := before.Ends()[side], c.end(side), &c.ends[side]
