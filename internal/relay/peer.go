@@ -64,7 +64,7 @@ func (k *Link) knock(e *end, events uint32) {
 // arriveOne takes a peer that has connected, or turns it away. It returns false if there is none to take.
 func (k *Link) arriveOne(e *end) bool {
 	k.noticeHangup(e)
-	if !k.admits(e) {
+	if e.listener == nil || !k.admits(e) { // nobody comes by himself to an end that fetches its peer
 		return false
 	}
 	accepted, err := e.listener.Accept()
