@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"serialhub/internal/endpoint"
+	"serialhub/internal/testenv"
 )
 
 // serve accepts connections and has each handled, until the test ends.
@@ -48,17 +49,17 @@ func shakeHands(config *tls.Config) func(net.Conn) {
 
 func TestTLSDial(t *testing.T) {
 	noDescriptorsLeft(t)
-	ca := newAuthority(t, "the authority")
+	ca := testenv.NewAuthority(t, "the authority")
 	data := noise(11, 1<<20)
 	where := serve(t, func(conn net.Conn) {
-		server := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "lab7", false).pair(t)}, ClientCAs: ca.pool(), ClientAuth: tls.RequireAndVerifyClientCert})
+		server := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "lab7", false).Pair(t)}, ClientCAs: ca.Pool(), ClientAuth: tls.RequireAndVerifyClientCert})
 		io.Copy(server, server)
 		server.Close()
 	})
 	opener := endpoint.NewOpener(nil)
 	s := tlsSpec(t, where)
-	own := ca.issue(t, "hub", false)
-	s.Connects, s.TLS = true, endpoint.TLS{CA: ca.pem, Cert: own.cert, Key: own.key}
+	own := ca.Issue(t, "hub", false)
+	s.Connects, s.TLS = true, endpoint.TLS{CA: ca.PEM, Cert: own.Cert, Key: own.Key}
 	for _, name := range []string{"", "lab7"} {
 		s.TLS.ServerName = name
 		p, err := opener.Dial(t.Context(), s)
@@ -79,25 +80,25 @@ func TestTLSDial(t *testing.T) {
 
 func TestTLSDialRefuses(t *testing.T) {
 	t.Parallel()
-	ca, other := newAuthority(t, "the authority"), newAuthority(t, "another authority")
-	server := &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "lab7", false).pair(t)}}
-	expired := &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "lab7", true).pair(t)}}
+	ca, other := testenv.NewAuthority(t, "the authority"), testenv.NewAuthority(t, "another authority")
+	server := &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "lab7", false).Pair(t)}}
+	expired := &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "lab7", true).Pair(t)}}
 	old := &tls.Config{Certificates: server.Certificates, MaxVersion: tls.VersionTLS12}
-	oldWithCA := &tls.Config{Certificates: server.Certificates, MaxVersion: tls.VersionTLS12, ClientCAs: ca.pool(), ClientAuth: tls.RequireAndVerifyClientCert}
+	oldWithCA := &tls.Config{Certificates: server.Certificates, MaxVersion: tls.VersionTLS12, ClientCAs: ca.Pool(), ClientAuth: tls.RequireAndVerifyClientCert}
 	tests := []struct {
 		name, says string
 		serve      func(net.Conn)
 		tls        endpoint.TLS
 	}{
-		{"unknown authority", "set ca to", shakeHands(server), endpoint.TLS{CA: other.pem}},
+		{"unknown authority", "set ca to", shakeHands(server), endpoint.TLS{CA: other.PEM}},
 		{"unknown to the system", "set ca to", shakeHands(server), endpoint.TLS{}},
-		{"wrong name", `not for "lab8"`, shakeHands(server), endpoint.TLS{CA: ca.pem, ServerName: "lab8"}},
-		{"expired", "not valid now", shakeHands(expired), endpoint.TLS{CA: ca.pem}},
-		{"TLS 1.2", "lower min_tls", shakeHands(old), endpoint.TLS{CA: ca.pem}},
-		{"TLS 1.2 that wants a certificate", "set cert and key", shakeHands(oldWithCA), endpoint.TLS{CA: ca.pem, MinVersion: tls.VersionTLS12}},
-		{"plain text", "does not speak TLS", func(c net.Conn) { io.WriteString(c, "login: ") }, endpoint.TLS{CA: ca.pem}},
-		{"hangs up", "has hung up", func(c net.Conn) { c.Read(make([]byte, 4096)) }, endpoint.TLS{CA: ca.pem}},
-		{"silent", "does not complete the TLS handshake", func(c net.Conn) { io.Copy(io.Discard, c) }, endpoint.TLS{CA: ca.pem}},
+		{"wrong name", `not for "lab8"`, shakeHands(server), endpoint.TLS{CA: ca.PEM, ServerName: "lab8"}},
+		{"expired", "not valid now", shakeHands(expired), endpoint.TLS{CA: ca.PEM}},
+		{"TLS 1.2", "lower min_tls", shakeHands(old), endpoint.TLS{CA: ca.PEM}},
+		{"TLS 1.2 that wants a certificate", "set cert and key", shakeHands(oldWithCA), endpoint.TLS{CA: ca.PEM, MinVersion: tls.VersionTLS12}},
+		{"plain text", "does not speak TLS", func(c net.Conn) { io.WriteString(c, "login: ") }, endpoint.TLS{CA: ca.PEM}},
+		{"hangs up", "has hung up", func(c net.Conn) { c.Read(make([]byte, 4096)) }, endpoint.TLS{CA: ca.PEM}},
+		{"silent", "does not complete the TLS handshake", func(c net.Conn) { io.Copy(io.Discard, c) }, endpoint.TLS{CA: ca.PEM}},
 		{"unusable", "there is no certificate in ca", func(net.Conn) {}, endpoint.TLS{CA: "nonsense"}},
 	}
 	for _, test := range tests {
@@ -133,10 +134,10 @@ func TestTLSDialEndsWithItsContext(t *testing.T) {
 // TestTLSServerWantsACertificate checks that it is told what a client of TLS 1.3 learns only after the handshake.
 func TestTLSServerWantsACertificate(t *testing.T) {
 	noDescriptorsLeft(t)
-	ca := newAuthority(t, "the authority")
-	where := serve(t, shakeHands(&tls.Config{Certificates: []tls.Certificate{ca.issue(t, "lab7", false).pair(t)}, ClientAuth: tls.RequireAnyClientCert}))
+	ca := testenv.NewAuthority(t, "the authority")
+	where := serve(t, shakeHands(&tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "lab7", false).Pair(t)}, ClientAuth: tls.RequireAnyClientCert}))
 	s := tlsSpec(t, where)
-	s.Connects, s.TLS.CA = true, ca.pem
+	s.Connects, s.TLS.CA = true, ca.PEM
 	opener := endpoint.NewOpener(nil)
 	defer opener.CloseBridges(patience)
 	p, err := opener.Dial(t.Context(), s)
@@ -192,9 +193,9 @@ func TestOpenSSLClient(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			noDescriptorsLeft(t)
 			h := newTLSHub(t)
-			own := h.ca.issue(t, "guest", false)
+			own := h.ca.Issue(t, "guest", false)
 			to, from, wait := openssl(t, "s_client", "-connect", h.where(), "-quiet", "-no_ign_eof", "-verify_return_error",
-				"-CAfile", file(t, h.ca.pem), "-cert", file(t, own.cert), "-key", file(t, own.key))
+				"-CAfile", file(t, h.ca.PEM), "-cert", file(t, own.Cert), "-key", file(t, own.Key))
 			side := h.welcome()
 			exchange(t, side, to, from)
 			last := noise(12, 50<<10)
@@ -234,12 +235,12 @@ func exchange(t *testing.T, side *relaySide, to io.Writer, from io.Reader) {
 
 func TestOpenSSLServer(t *testing.T) {
 	noDescriptorsLeft(t)
-	ca := newAuthority(t, "the authority")
-	lab, own := ca.issue(t, "lab7", false), ca.issue(t, "hub", false)
+	ca := testenv.NewAuthority(t, "the authority")
+	lab, own := ca.Issue(t, "lab7", false), ca.Issue(t, "hub", false)
 	s := tlsSpec(t, freePort(t))
-	s.Connects, s.TLS = true, endpoint.TLS{CA: ca.pem, Cert: own.cert, Key: own.key, ServerName: "lab7"}
+	s.Connects, s.TLS = true, endpoint.TLS{CA: ca.PEM, Cert: own.Cert, Key: own.Key, ServerName: "lab7"}
 	to, from, _ := openssl(t, "s_server", "-accept", strings.TrimPrefix(s.Address.String(), "tls:"), "-quiet", "-naccept", "1",
-		"-Verify", "1", "-verify_return_error", "-CAfile", file(t, ca.pem), "-cert", file(t, lab.cert), "-key", file(t, lab.key))
+		"-Verify", "1", "-verify_return_error", "-CAfile", file(t, ca.PEM), "-cert", file(t, lab.Cert), "-key", file(t, lab.Key))
 	opener := endpoint.NewOpener(nil)
 	defer opener.CloseBridges(patience)
 	var p endpoint.Peer

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"serialhub/internal/endpoint"
+	"serialhub/internal/testenv"
 )
 
 // knock is a client that the hub does not let in. It ends with the test.
@@ -40,14 +41,14 @@ func shake(config *tls.Config) func(net.Conn) {
 func TestTLSRefuses(t *testing.T) {
 	t.Parallel()
 	h := newTLSHub(t)
-	other := newAuthority(t, "another authority")
+	other := testenv.NewAuthority(t, "another authority")
 	config := func(change func(*tls.Config)) *tls.Config {
 		config := h.config()
 		change(config)
 		return config
 	}
-	with := func(i identity) *tls.Config {
-		pair := i.pair(t)
+	with := func(i testenv.Identity) *tls.Config {
+		pair := i.Pair(t)
 		// Else the client would not show what the server does not trust.
 		return config(func(c *tls.Config) {
 			c.Certificates, c.GetClientCertificate = nil, func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
@@ -60,10 +61,10 @@ func TestTLSRefuses(t *testing.T) {
 		{"plain text", "does not speak TLS", func(c net.Conn) { io.WriteString(c, "login: root\n") }},
 		{"no certificate", "has shown no certificate", shake(config(func(c *tls.Config) { c.Certificates = nil }))},
 		{"no certificate, TLS 1.2", "only versions of TLS", shake(config(func(c *tls.Config) { c.Certificates, c.MaxVersion = nil, tls.VersionTLS12 }))},
-		{"another authority", "signed by nobody", shake(with(other.issue(t, "guest", false)))},
-		{"expired", "not valid now", shake(with(h.ca.issue(t, "guest", true)))},
+		{"another authority", "signed by nobody", shake(with(other.Issue(t, "guest", false)))},
+		{"expired", "not valid now", shake(with(h.ca.Issue(t, "guest", true)))},
 		{"TLS 1.2", "only versions of TLS", shake(config(func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }))},
-		{"does not trust the hub", "refused the TLS handshake", shake(config(func(c *tls.Config) { c.RootCAs = other.pool() }))},
+		{"does not trust the hub", "refused the TLS handshake", shake(config(func(c *tls.Config) { c.RootCAs = other.Pool() }))},
 		{"hangs up", "hung up in the middle", func(c net.Conn) { c.Close() }},
 	}
 	h.knock(t, func(c net.Conn) { io.Copy(io.Discard, c) }) // is silent
@@ -130,17 +131,17 @@ func TestTLSAdjust(t *testing.T) {
 	old, oldSide := h.connect()
 	oldConfig := h.config()
 
-	h.ca = newAuthority(t, "the next authority")
-	next := h.ca.issue(t, "hub", false)
-	h.spec.TLS = endpoint.TLS{Cert: next.cert, Key: next.key, CA: h.ca.pem}
+	h.ca = testenv.NewAuthority(t, "the next authority")
+	next := h.ca.Issue(t, "hub", false)
+	h.spec.TLS = endpoint.TLS{Cert: next.Cert, Key: next.Key, CA: h.ca.PEM}
 	if err := h.Adjust(h.spec); err != nil {
 		t.Fatal(err)
 	}
 	for name, unusable := range map[string]endpoint.TLS{
 		"needs a certificate":             {},
-		"cert and key cannot be used":     {Cert: next.cert, Key: oldKey(t)},
-		"there is no certificate in ca":   {Cert: next.cert, Key: next.key, CA: "nonsense"},
-		"give the PEM of a certificate, ": {Cert: "nonsense", Key: next.key},
+		"cert and key cannot be used":     {Cert: next.Cert, Key: oldKey(t)},
+		"there is no certificate in ca":   {Cert: next.Cert, Key: next.Key, CA: "nonsense"},
+		"give the PEM of a certificate, ": {Cert: "nonsense", Key: next.Key},
 	} {
 		bad := h.spec
 		bad.TLS = unusable
@@ -170,7 +171,9 @@ func TestTLSAdjust(t *testing.T) {
 	}
 }
 
-func oldKey(t *testing.T) string { return newAuthority(t, "of another").issue(t, "hub", false).key }
+func oldKey(t *testing.T) string {
+	return testenv.NewAuthority(t, "of another").Issue(t, "hub", false).Key
+}
 
 // TestTLSClose checks that whoever is not accepted is hung up on, and that whoever is goes on.
 func TestTLSClose(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -23,7 +24,7 @@ import (
 // tlsHub is an end that listens with TLS, and wants certificates of ca.
 type tlsHub struct {
 	t      *testing.T
-	ca     *authority
+	ca     *testenv.Authority
 	spec   endpoint.Spec
 	opener *endpoint.Opener
 	endpoint.Listener
@@ -31,10 +32,10 @@ type tlsHub struct {
 
 func newTLSHub(t *testing.T) *tlsHub {
 	t.Helper()
-	h := &tlsHub{t: t, ca: newAuthority(t, "the authority"), opener: endpoint.NewOpener(nil)}
+	h := &tlsHub{t: t, ca: testenv.NewAuthority(t, "the authority"), opener: endpoint.NewOpener(nil)}
 	h.spec = tlsSpec(t, freePort(t))
-	own := h.ca.issue(t, "hub", false)
-	h.spec.TLS = endpoint.TLS{Cert: own.cert, Key: own.key, CA: h.ca.pem}
+	own := h.ca.Issue(t, "hub", false)
+	h.spec.TLS = endpoint.TLS{Cert: own.Cert, Key: own.Key, CA: h.ca.PEM}
 	l, err := h.opener.Bind(h.spec)
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +73,7 @@ func (h *tlsHub) where() string { return strings.TrimPrefix(h.spec.Address.Strin
 
 // config is that of a client that the hub lets in.
 func (h *tlsHub) config() *tls.Config {
-	return &tls.Config{ServerName: "127.0.0.1", RootCAs: h.ca.pool(), Certificates: []tls.Certificate{h.ca.issue(h.t, "guest", false).pair(h.t)}}
+	return &tls.Config{ServerName: "127.0.0.1", RootCAs: h.ca.Pool(), Certificates: []tls.Certificate{h.ca.Issue(h.t, "guest", false).Pair(h.t)}}
 }
 
 // connect is a client that the hub lets in, and its peer.
@@ -506,4 +507,14 @@ func TestTLSPeerWithoutRoomIsAlive(t *testing.T) {
 	}
 	expect(t, conn, data)
 	sent.wait()
+}
+
+// file writes PEM for openssl.
+func file(t testing.TB, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "pem")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

@@ -1,4 +1,4 @@
-package endpoint_test
+package testenv
 
 import (
 	"crypto/ecdsa"
@@ -10,32 +10,31 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 )
 
-// authority signs certificates.
-type authority struct {
+// Authority signs certificates that last as long as a test.
+type Authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
-	pem  string
+	PEM  string // its own certificate
 }
 
-func newAuthority(t *testing.T, name string) *authority {
+// NewAuthority makes one of that name.
+func NewAuthority(t testing.TB, name string) *Authority {
 	t.Helper()
-	a := &authority{}
+	a := &Authority{}
 	template := &x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 	}
-	a.cert, a.key, a.pem = a.make(t, template)
+	a.cert, a.key, a.PEM = a.make(t, template)
 	return a
 }
 
 // make signs a certificate, with its own key if there is no other yet.
-func (a *authority) make(t *testing.T, template *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey, string) {
+func (a *Authority) make(t testing.TB, template *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey, string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -57,11 +56,11 @@ func (a *authority) make(t *testing.T, template *x509.Certificate) (*x509.Certif
 	return cert, key, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
-// identity is a certificate and its key, in PEM.
-type identity struct{ cert, key string }
+// Identity is a certificate and its key, in PEM.
+type Identity struct{ Cert, Key string }
 
-// issue signs a certificate of that name for 127.0.0.1, for clients and servers; expired gives one of yesterday.
-func (a *authority) issue(t *testing.T, name string, expired bool) identity {
+// Issue signs a certificate of that name for 127.0.0.1, for clients and servers; expired gives one of yesterday.
+func (a *Authority) Issue(t testing.TB, name string, expired bool) Identity {
 	t.Helper()
 	until := time.Now().Add(time.Hour)
 	if expired {
@@ -76,31 +75,22 @@ func (a *authority) issue(t *testing.T, name string, expired bool) identity {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return identity{cert: text, key: string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))}
+	return Identity{Cert: text, Key: string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))}
 }
 
-// pool is the authority alone.
-func (a *authority) pool() *x509.CertPool {
+// Pool is the authority alone.
+func (a *Authority) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.cert)
 	return pool
 }
 
-func (i identity) pair(t *testing.T) tls.Certificate {
+// Pair is the identity as crypto/tls takes it.
+func (i Identity) Pair(t testing.TB) tls.Certificate {
 	t.Helper()
-	pair, err := tls.X509KeyPair([]byte(i.cert), []byte(i.key))
+	pair, err := tls.X509KeyPair([]byte(i.Cert), []byte(i.Key))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return pair
-}
-
-// file writes PEM for openssl.
-func file(t *testing.T, text string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "pem")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
