@@ -180,6 +180,8 @@ func adoptPeer(fd int, s Spec, trace string) (Peer, error) {
 	case address.TLS:
 		// The other side of it has ended with the process, but what had come from the peer is still to be read.
 		return Peer{FD: fd, Via: s.Via(), Credentials: Credentials{Address: trace}}, nil
+	case address.VSock:
+		return vmPeer(fd, s.Via(), trace), nil
 	default:
 		return remotePeer(fd, s.Via(), trace), nil
 	}

@@ -25,7 +25,8 @@ type Nature int
 // The natures of descriptors.
 const (
 	Local    Nature = iota // a unix socket, which hangs up when its peer closes it
-	Remote                 // a TCP or vsock socket: only the end of what its peer says tells that it has gone
+	Remote                 // a TCP socket: only the end of what its peer says tells that it has gone
+	VM                     // a vsock socket: likewise, and it forgets what is unread when it is shut down
 	Terminal               // the master of a pseudo-terminal: whoever opens the slave after another shares its queues
 	Line                   // a serial port
 )
@@ -67,7 +68,7 @@ func localPeer(fd int, via string) (Peer, error) {
 
 // departure are the events of poll(2) that say that the peer has gone.
 func (p Peer) departure() int16 {
-	if p.Nature == Remote {
+	if p.Nature == Remote || p.Nature == VM {
 		return unix.POLLHUP | unix.POLLERR | unix.POLLRDHUP
 	}
 	return unix.POLLHUP | unix.POLLERR
@@ -143,11 +144,17 @@ func (p Peer) Untaken() int {
 }
 
 // HangUp ends the connection, also where somebody else holds the descriptor, such as the service manager. What has come from the peer can still
-// be read.
+// be read; of vsock, only if it is the peer that has ended it.
 func (p Peer) HangUp() {
 	switch p.Nature {
 	case Local, Remote:
 		unix.Shutdown(p.FD, unix.SHUT_RDWR) // it may have gone
+	case VM:
+		how := unix.SHUT_RDWR
+		if p.Gone() {
+			how = unix.SHUT_WR
+		}
+		unix.Shutdown(p.FD, how)
 	case Terminal:
 		p.release()
 	case Line:
@@ -181,7 +188,7 @@ func (p Peer) Adjust(s Spec) error {
 		return keepAlive(p.FD, s.KeepAlive)
 	case Line:
 		return s.Serial.apply(p.FD)
-	case Local, Terminal:
+	case Local, VM, Terminal:
 	}
 	return nil
 }

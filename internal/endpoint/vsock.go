@@ -24,8 +24,12 @@ func newVSockListener(fd int, s Spec) *vsockListener {
 		if vm, ok := from.(*unix.SockaddrVM); ok {
 			where = fmt.Sprintf("%d:%d", vm.CID, vm.Port)
 		}
-		return remotePeer(fd, via, where), nil
+		return vmPeer(fd, via, where), nil
 	}}}
+}
+
+func vmPeer(fd int, via, where string) Peer {
+	return Peer{FD: fd, Nature: VM, Via: via, Credentials: Credentials{Address: where}}
 }
 
 func vsockName(addr address.Address) unix.Sockaddr {
@@ -64,7 +68,7 @@ func dialVSock(ctx context.Context, s Spec) (Peer, error) {
 		return Peer{}, describeVSock(s.Address, err)
 	}
 	cid, port := s.Address.ContextPort()
-	return remotePeer(fd, s.Via(), fmt.Sprintf("%d:%d", cid, port)), nil
+	return vmPeer(fd, s.Via(), fmt.Sprintf("%d:%d", cid, port)), nil
 }
 
 // describeVSock adds to an error what a person can do about it.

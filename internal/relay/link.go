@@ -140,6 +140,7 @@ type end struct {
 	peer     *peer   // nil while nobody is connected
 	queue    []*peer // who waits for the end, first come first
 	entering bool    // somebody has been accepted, and is not let in yet
+	look     bool    // somebody else may have been at the terminal already when its peer left
 }
 
 // NewLink makes a link without listeners. Its id is unique, also among the links of processes before this one, and not 0.
@@ -398,6 +399,10 @@ func (k *Link) settle() {
 		}
 	}
 	for _, e := range k.ends {
+		if e.look && k.admits(e) {
+			e.look = false
+			k.arriveOne(e)
+		}
 		if e.peer == nil && len(e.queue) > 0 && k.free(e) {
 			first := e.queue[0]
 			e.queue = e.queue[1:]

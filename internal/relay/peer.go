@@ -248,6 +248,7 @@ func (k *Link) depart(e *end, err error) {
 func (k *Link) detach(e *end, why error) {
 	p := e.peer
 	e.peer = nil
+	e.look = p.Nature == endpoint.Terminal
 	k.changed = true
 	k.loop.unwatch(p.watch)
 	p.HangUp()
