@@ -15,8 +15,8 @@ import (
 // Give writes Size bytes to each link, one after another. The other side is at Take.
 func (c *Client) Give(w Work, _ *Result) error {
 	message := make([]byte, w.Size)
-	for _, fd := range c.fds {
-		if err := write(fd, message); err != nil {
+	for _, p := range c.ports {
+		if _, err := p.Write(message); err != nil {
 			return err
 		}
 	}
@@ -26,8 +26,8 @@ func (c *Client) Give(w Work, _ *Result) error {
 // Take reads Size bytes from each link, one after another.
 func (c *Client) Take(w Work, r *Result) error {
 	message := make([]byte, w.Size)
-	for _, fd := range c.fds {
-		if err := readFull(fd, message); err != nil {
+	for _, p := range c.ports {
+		if _, err := io.ReadFull(p, message); err != nil {
 			return err
 		}
 	}
@@ -64,13 +64,13 @@ func (c *Client) ReceiveAll(_ Work, r *Result) error {
 
 // each calls move for every link that is ready, in turns, until it is done with all of them. It counts the bytes.
 func (c *Client) each(event int16, r *Result, move func(fd int) (n int, done bool, err error)) error {
-	r.Bytes = make([]int64, len(c.fds))
-	polls := make([]unix.PollFd, len(c.fds))
-	for i, fd := range c.fds {
-		if err := unix.SetNonblock(fd, true); err != nil {
+	r.Bytes = make([]int64, len(c.ports))
+	polls := make([]unix.PollFd, len(c.ports))
+	for i, p := range c.ports {
+		if err := unix.SetNonblock(p.fd, true); err != nil {
 			return os.NewSyscallError("fcntl", err)
 		}
-		polls[i] = unix.PollFd{Fd: int32(fd), Events: event}
+		polls[i] = unix.PollFd{Fd: int32(p.fd), Events: event}
 	}
 	for rest := len(polls); rest > 0; {
 		if _, err := unix.Poll(polls, -1); err != nil && !errors.Is(err, unix.EINTR) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"slices"
 	"time"
 )
@@ -9,12 +10,13 @@ import (
 
 // Trip sends messages of Size bytes and waits for each to come back, for as long as For. The other side is at Echo.
 func (c *Client) Trip(w Work, r *Result) error {
-	fd, message := c.fds[0], make([]byte, w.Size)
+	p, message := c.ports[0], make([]byte, w.Size)
 	trip := func() error {
-		if err := write(fd, message); err != nil {
+		if _, err := p.Write(message); err != nil {
 			return err
 		}
-		return readFull(fd, message)
+		_, err := io.ReadFull(p, message)
+		return err
 	}
 	samples := make([]time.Duration, 0, 1<<18)
 	start := time.Now()
@@ -39,12 +41,12 @@ func (c *Client) Trip(w Work, r *Result) error {
 
 // Echo sends messages of Size bytes back until one ends with the last byte.
 func (c *Client) Echo(w Work, r *Result) error {
-	fd, message := c.fds[0], make([]byte, w.Size)
+	p, message := c.ports[0], make([]byte, w.Size)
 	for message[w.Size-1] != last {
-		if err := readFull(fd, message); err != nil {
+		if _, err := io.ReadFull(p, message); err != nil {
 			return err
 		}
-		if err := write(fd, message); err != nil {
+		if _, err := p.Write(message); err != nil {
 			return err
 		}
 		r.Count++
@@ -55,19 +57,19 @@ func (c *Client) Echo(w Work, r *Result) error {
 
 // Send writes messages of Size bytes as fast as they are taken, for as long as For. The other side is at Receive.
 func (c *Client) Send(w Work, r *Result) error {
-	fd, message := c.fds[0], make([]byte, w.Size)
+	p, message := c.ports[0], make([]byte, w.Size)
 	// To look at the clock costs something as well; it is not done for every small message.
 	batch := max(1, 4096/w.Size)
 	r.Began = now()
 	for start := time.Now(); time.Since(start) < w.For; r.Count += batch {
 		for range batch {
-			if err := write(fd, message); err != nil {
+			if _, err := p.Write(message); err != nil {
 				return err
 			}
 		}
 	}
 	message[w.Size-1] = last
-	if err := write(fd, message); err != nil {
+	if _, err := p.Write(message); err != nil {
 		return err
 	}
 	r.Count++
@@ -77,11 +79,11 @@ func (c *Client) Send(w Work, r *Result) error {
 
 // Receive reads up to the last byte.
 func (c *Client) Receive(_ Work, r *Result) error {
-	fd, data := c.fds[0], make([]byte, 64<<10)
+	p, data := c.ports[0], make([]byte, 64<<10)
 	r.Bytes = []int64{0}
 	for n := 0; n == 0 || data[n-1] != last; {
 		var err error
-		if n, err = read(fd, data); err != nil {
+		if n, err = p.Read(data); err != nil {
 			return err
 		}
 		r.Bytes[0] += int64(n)
@@ -90,7 +92,7 @@ func (c *Client) Receive(_ Work, r *Result) error {
 	return nil
 }
 
-// Return connects to the first of Addresses, says a byte and waits for its echo, Count times; all but the last time it
+// Return connects to Addresses, which is one, says a byte and waits for its echo, Count times; all but the last time it
 // leaves again. Moments are the times before each connect(2). The other side is at Welcome.
 func (c *Client) Return(w Work, r *Result) error {
 	for i := range w.Count {
@@ -104,15 +106,13 @@ func (c *Client) Return(w Work, r *Result) error {
 			}
 		}
 		r.Moments = append(r.Moments, now())
-		fd, err := connect(w.Addresses[0])
-		if err != nil {
+		if err := c.Connect(w, r); err != nil {
 			return err
 		}
-		c.fds = append(c.fds, fd)
-		if err := write(fd, []byte{more}); err != nil {
+		if _, err := c.ports[0].Write([]byte{more}); err != nil {
 			return err
 		}
-		if err := readFull(fd, make([]byte, 1)); err != nil {
+		if _, err := io.ReadFull(c.ports[0], make([]byte, 1)); err != nil {
 			return err
 		}
 	}
@@ -121,13 +121,13 @@ func (c *Client) Return(w Work, r *Result) error {
 
 // Welcome waits for a byte and sends it back, Count times. Moments are the times at which it came.
 func (c *Client) Welcome(w Work, r *Result) error {
-	fd, message := c.fds[0], make([]byte, 1)
+	p, message := c.ports[0], make([]byte, 1)
 	for range w.Count {
-		if err := readFull(fd, message); err != nil {
+		if _, err := io.ReadFull(p, message); err != nil {
 			return err
 		}
 		r.Moments = append(r.Moments, now())
-		if err := write(fd, message); err != nil {
+		if _, err := p.Write(message); err != nil {
 			return err
 		}
 	}

@@ -14,7 +14,8 @@ import (
 
 // row is one kind of work, and the lines of the table that it fills.
 type row struct {
-	name  string // what -only selects by
+	name  string // -only selects by the table and the name
+	table string // which it is a line of, with others that have the same lines; empty if each of its lines is one of the main table
 	lines []line
 	kinds []kind // who takes part
 	note  string // what a reader has to know, below the table
@@ -22,11 +23,27 @@ type row struct {
 	measure func(ctx context.Context, s *stage, c contender) (sample, error)
 }
 
+// title is the whole name.
+func (r row) title() string {
+	if r.table == "" {
+		return r.name
+	}
+	return r.table + ": " + r.name
+}
+
 // line is one thing that a row measures.
 type line struct {
 	name string
 	unit string
 	more bool // is better, not less
+}
+
+// arrow points to where it is better.
+func (l line) arrow() string {
+	if l.more {
+		return "↑"
+	}
+	return "↓"
 }
 
 // sample is what one contender did in one round.
@@ -44,7 +61,7 @@ type measured struct {
 
 // compare measures the rows in rounds, the contenders in turns, and prints the table.
 func compare(ctx context.Context, o options, contenders []contender, rows []row, out, progress io.Writer) (err error) {
-	rows = slices.DeleteFunc(rows, func(r row) bool { return !o.only.MatchString(r.name) })
+	rows = slices.DeleteFunc(rows, func(r row) bool { return !o.only.MatchString(r.title()) })
 	if len(rows) == 0 {
 		return fmt.Errorf("-only: no row is called like %s", o.only)
 	}
@@ -100,10 +117,10 @@ func (m *measured) play(ctx context.Context, s *stage, contenders []contender, r
 		}
 		got, err := m.measure(ctx, s, c)
 		if ctx.Err() != nil {
-			return fmt.Errorf("%s, %s: interrupted", m.name, c.name)
+			return fmt.Errorf("%s, %s: interrupted", m.title(), c.name)
 		}
 		if err != nil {
-			return fmt.Errorf("%s, %s: %w", m.name, c.name, err)
+			return fmt.Errorf("%s, %s: %w", m.title(), c.name, err)
 		}
 		for l, value := range got.values {
 			m.values[l][turn][round] = value

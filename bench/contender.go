@@ -6,17 +6,22 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
-// contender is one of the ways to join two sockets.
+// contender is one of the ways to join two ends.
 type contender struct {
 	name    string
 	kind    kind
 	version []string // the command that tells its version, if it has one
-	// lay prepares n links in the folder dir; nothing runs yet.
-	lay func(dir string, n int) (*wires, error)
+	ends    [2]end   // left and right; as they come, two unix sockets that listen
+	// lay prepares n links with such ends in the folder dir; nothing runs yet. Without a relay, only one of the two can be had.
+	lay func(dir string, n int, ends [2]end) (*wires, error)
+}
+
+// between is the same contender between other ends.
+func (c contender) between(a, b end) contender {
+	c.ends = [2]end{a, b}
+	return c
 }
 
 // kind tells what a contender can be asked for.
@@ -25,7 +30,7 @@ type kind int
 const (
 	hub    kind = iota // one process, any number of links
 	socat              // one process for each link, which ends with it
-	direct             // no relay: the two ends of a socketpair
+	direct             // no relay: one client makes a place, the other goes there
 )
 
 // hubs is the value of the -hub flags.
@@ -59,7 +64,7 @@ func (h *hubs) Set(text string) error {
 
 // newHub is a hub as it runs for a user, with every default: it logs who comes and goes, here into a file.
 func newHub(name, program string) contender {
-	lay := func(dir string, n int) (*wires, error) {
+	lay := func(dir string, n int, ends [2]end) (*wires, error) {
 		w := &wires{dir: dir, api: filepath.Join(dir, "api"), clean: true}
 		var text strings.Builder
 		text.WriteString("api: {listen: unix:api}\nlinks:\n")
@@ -67,9 +72,11 @@ func newHub(name, program string) contender {
 			text.WriteString("  []\n")
 		}
 		for i := range n {
-			a, b := fmt.Sprint(i, "a"), fmt.Sprint(i, "b")
+			a, b, err := w.link(ends, i, end.hub)
+			if err != nil {
+				return w, err
+			}
 			fmt.Fprintf(&text, "  - {name: l%d, a: %s, b: %s}\n", i, a, b)
-			w.add(filepath.Join(dir, a), filepath.Join(dir, b))
 		}
 		config := filepath.Join(dir, "links.yaml")
 		w.commands = [][]string{{program, "-c", config}}
@@ -80,29 +87,32 @@ func newHub(name, program string) contender {
 
 // newSocat is socat as the hub's users would run it without the hub: with its default options.
 func newSocat(program string) contender {
-	lay := func(dir string, n int) (*wires, error) {
+	lay := func(dir string, n int, ends [2]end) (*wires, error) {
 		w := &wires{dir: dir}
 		for i := range n {
-			a, b := filepath.Join(dir, fmt.Sprint(i, "a")), filepath.Join(dir, fmt.Sprint(i, "b"))
-			w.commands = append(w.commands, []string{program, "UNIX-LISTEN:" + a, "UNIX-LISTEN:" + b})
-			w.add(a, b)
+			a, b, err := w.link(ends, i, end.socat)
+			if err != nil {
+				return w, err
+			}
+			w.commands = append(w.commands, []string{program, a, b})
 		}
 		return w, nil
 	}
 	return contender{name: "socat", kind: socat, version: []string{program, "-V"}, lay: lay}
 }
 
-// newDirect is what no relay can beat: the clients inherit the two ends of a socketpair.
+// newDirect is what no relay can beat: the clients meet at the place that the right one would share with a relay.
 func newDirect() contender {
-	lay := func(dir string, n int) (*wires, error) {
+	lay := func(dir string, n int, ends [2]end) (*wires, error) {
 		w := &wires{dir: dir}
-		for range n {
-			pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		medium := ends[right].medium
+		for i := range n {
+			place, err := w.end(right, end{medium, true}, fmt.Sprint(i))
 			if err != nil {
-				return w, os.NewSyscallError("socketpair", err)
+				return w, err
 			}
-			for side, fd := range pair {
-				w.files[side] = append(w.files[side], os.NewFile(uintptr(fd), "socketpair"))
+			if err := w.client(left, end{medium, false}, place); err != nil {
+				return w, err
 			}
 		}
 		return w, nil

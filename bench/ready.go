@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"net"
 	"net/http"
 	"time"
@@ -14,6 +16,31 @@ func (r *rig) ready() error {
 	if r.api == "" {
 		return nil
 	}
+	return r.until(func(api *http.Client) bool {
+		response, err := r.get(api, "/readyz")
+		return err == nil && response.Body.Close() == nil && response.StatusCode == http.StatusOK
+	})
+}
+
+// joined waits until a hub says that every link has both its peers. It may have the handshake of TLS to finish yet, when the client
+// has done so.
+func (r *rig) joined() error {
+	if r.api == "" {
+		return nil
+	}
+	return r.until(func(api *http.Client) bool {
+		response, err := r.get(api, "/status")
+		if err != nil {
+			return false
+		}
+		var status struct{ Links map[string]int }
+		err = json.NewDecoder(response.Body).Decode(&status)
+		return errors.Join(err, response.Body.Close()) == nil && status.Links["up"] == r.links
+	})
+}
+
+// until asks a hub's API until the answer is yes. Any failure is a no: the API's socket may not be there yet.
+func (r *rig) until(yes func(*http.Client) bool) error {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", r.api)
 	}
@@ -26,22 +53,18 @@ func (r *rig) ready() error {
 			return context.Cause(r.ctx)
 		default:
 		}
-		if r.saysReady(&api) {
+		if yes(&api) {
 			return nil
 		}
 		<-time.After(time.Millisecond)
 	}
 }
 
-// saysReady asks once. Any failure is a no: the API's socket may not be there yet.
-func (r *rig) saysReady(api *http.Client) bool {
-	request, err := http.NewRequestWithContext(r.ctx, http.MethodGet, "http://hub/readyz", nil)
+// get asks a hub's API.
+func (r *rig) get(api *http.Client, path string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(r.ctx, http.MethodGet, "http://hub"+path, nil)
 	if err != nil {
-		return false
+		return nil, err
 	}
-	response, err := api.Do(request)
-	if err != nil {
-		return false
-	}
-	return response.Body.Close() == nil && response.StatusCode == http.StatusOK
+	return api.Do(request)
 }

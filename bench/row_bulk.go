@@ -12,7 +12,7 @@ func bulk(name string, jobs ...job) row {
 	measure := func(ctx context.Context, s *stage, c contender) (got sample, err error) {
 		err = s.rig(ctx, c, 1, func(r *rig) error {
 			f, err := r.flow(bulkWrite, s.time, jobs...)
-			got.values = []float64{f.bytes / gigabyte / f.seconds, r.each(f.cpu, f.bytes/gigabyte, time.Millisecond)}
+			got.values = r.rate(f)
 			return err
 		})
 		return got, err
@@ -41,11 +41,21 @@ type flow struct {
 	byLink                   []int64 // bytes, of the last pair of jobs
 }
 
-// flow brings the links up, warms them, and lets pairs of senders and receivers work, with writes of size bytes.
+// rate is how fast a flow is, in GB/s, and the relays' processor time for a GB of it, in ms.
+func (r *rig) rate(f flow) []float64 {
+	return []float64{f.bytes / gigabyte / f.seconds, r.each(f.cpu, f.bytes/gigabyte, time.Millisecond)}
+}
+
+// flow brings the links up and has them carry a steady flow.
 func (r *rig) flow(size int, run time.Duration, jobs ...job) (flow, error) {
 	if err := r.up(); err != nil {
 		return flow{}, err
 	}
+	return r.steady(size, run, jobs...)
+}
+
+// steady warms the links, and lets pairs of senders and receivers work, with writes of size bytes.
+func (r *rig) steady(size int, run time.Duration, jobs ...job) (flow, error) {
 	if _, err := r.flowOnce(size, warmUp, jobs); err != nil {
 		return flow{}, err
 	}

@@ -39,7 +39,7 @@ func (r *rig) returns(times int) ([]time.Duration, error) {
 	if err := r.launch(); err != nil {
 		return nil, err
 	}
-	if _, err := r.atOnce(job{left, "Connect", Work{Addresses: r.addresses[left]}}); err != nil {
+	if _, err := r.atOnce(job{left, "Connect", r.way(left)}); err != nil {
 		return nil, err
 	}
 	if err := r.ready(); err != nil {

@@ -47,7 +47,7 @@ func rows(s size) []row {
 		}
 		list = append(list, again)
 	}
-	return list
+	return append(list, kinds()...)
 }
 
 // everybody takes part in rows that need nothing but a wire.

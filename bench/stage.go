@@ -59,7 +59,7 @@ func (s *stage) lay(c contender, n int) (*wires, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
-	w, err := c.lay(dir, n)
+	w, err := c.lay(dir, n, c.ends)
 	if err != nil {
 		return nil, errors.Join(err, w.stop())
 	}
@@ -123,12 +123,21 @@ func (r *rig) up() error {
 // connect connects both ends of every link, and waits until the relay is ready.
 func (r *rig) connect() error {
 	_, err := r.atOnce(
-		job{left, "Connect", Work{Addresses: r.addresses[left], Count: r.links}},
-		job{right, "Connect", Work{Addresses: r.addresses[right], Count: r.links}})
+		job{left, "Connect", r.way(left)},
+		job{right, "Connect", r.way(right)})
 	if err != nil {
 		return err
 	}
 	return r.ready()
+}
+
+// way is what a client has to know to connect.
+func (r *rig) way(side int) Work {
+	way := Work{Medium: r.media[side], Addresses: r.addresses[side], Count: r.links}
+	if way.Medium == encrypted {
+		way.TLS = filepath.Join(r.dir, certificateName)
+	}
+	return way
 }
 
 // job is what one of the clients is to do.

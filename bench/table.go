@@ -14,7 +14,17 @@ func printReport(out io.Writer, about string, contenders []contender, rows []mea
 	text.WriteString(about + "\n\n")
 	text.WriteString("Medians of the rounds. ÷ is the median of the ratios within a round (and the smallest – the largest of them). " +
 		"↓ less is better, ↑ more.\n\n")
-	writeTable(&text, table(contenders, rows))
+	for i, part := range byTable(rows) {
+		if i > 0 {
+			text.WriteString("\n")
+		}
+		if part[0].table == "" {
+			writeTable(&text, table(contenders, part), 2)
+		} else {
+			text.WriteString(legend(contenders) + "\n\n")
+			writeTable(&text, tableByRow(contenders, part), 1)
+		}
+	}
 	notes := false
 	for _, r := range rows {
 		for _, note := range r.notes {
@@ -27,6 +37,18 @@ func printReport(out io.Writer, about string, contenders []contender, rows []mea
 	}
 	_, err := io.WriteString(out, text.String())
 	return err
+}
+
+// byTable parts the rows, of which those of a table follow each other.
+func byTable(rows []measured) (parts [][]measured) {
+	for i, r := range rows {
+		if i == 0 || r.table != rows[i-1].table {
+			parts = append(parts, nil)
+		}
+		last := &parts[len(parts)-1]
+		*last = append(*last, r)
+	}
+	return parts
 }
 
 // pairing is a ratio of two contenders, by their index.
@@ -63,12 +85,8 @@ func table(contenders []contender, rows []measured) [][]string {
 	cells := [][]string{head}
 	for _, r := range rows {
 		for l, line := range r.lines {
-			arrow := "↓"
-			if line.more {
-				arrow = "↑"
-			}
 			name := r.name + ": " + line.name
-			values := []string{name, strings.TrimSpace(line.unit + " " + arrow)}
+			values := []string{name, strings.TrimSpace(line.unit + " " + line.arrow())}
 			for c := range contenders {
 				s, ok := spreadOf(r.values[l][c])
 				values = append(values, cell(ok, number(s.median)))
@@ -106,8 +124,8 @@ func number(v float64) string {
 	}
 }
 
-// writeTable writes cells as Markdown, in columns that line up: text to the left, numbers to the right.
-func writeTable(out *strings.Builder, cells [][]string) {
+// writeTable writes cells as Markdown, in columns that line up: text, which the first columns are, to the left, numbers to the right.
+func writeTable(out *strings.Builder, cells [][]string, text int) {
 	widths := make([]int, len(cells[0]))
 	for _, row := range cells {
 		for i, cell := range row {
@@ -117,7 +135,7 @@ func writeTable(out *strings.Builder, cells [][]string) {
 	for n, row := range cells {
 		for i, cell := range row {
 			padding := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if i < 2 {
+			if i < text {
 				cell += padding
 			} else {
 				cell = padding + cell
@@ -129,7 +147,7 @@ func writeTable(out *strings.Builder, cells [][]string) {
 			continue
 		}
 		for i, width := range widths {
-			if i < 2 {
+			if i < text {
 				out.WriteString("|" + strings.Repeat("-", width+2))
 			} else {
 				out.WriteString("|" + strings.Repeat("-", width+1) + ":")

@@ -36,6 +36,42 @@ Medians of the rounds. ÷ is the median of the ratios within a round (and the sm
 	}
 }
 
+func TestReportByRow(t *testing.T) {
+	contenders := []contender{{name: "old", kind: hub}, {name: "new", kind: hub}, {name: "socat", kind: socat}, {name: "direct", kind: direct}}
+	lines := []line{{name: "time", unit: "µs"}, {name: "rate", unit: "GB/s", more: true}}
+	all := []measured{
+		newMeasured(row{name: "work", lines: lines[:1]}, len(contenders), 1),
+		newMeasured(row{table: "kinds", name: "tcp", lines: lines}, len(contenders), 1),
+		newMeasured(row{table: "kinds", name: "pty", lines: lines}, len(contenders), 1),
+	}
+	all[1].values = [][][]float64{{{2}, {4}, {4}, {1}}, {{10}, {20}, {5}, {nan}}}
+	all[2].values[0] = [][]float64{{3}, {nan}, {nan}, {1}}
+	var out strings.Builder
+	if err := printReport(&out, "about it", contenders, all); err != nil {
+		t.Fatal(err)
+	}
+	want := `about it
+
+Medians of the rounds. ÷ is the median of the ratios within a round (and the smallest – the largest of them). ↓ less is better, ↑ more.
+
+|            | unit | old | new | socat | direct | old ÷ socat | old ÷ direct | new ÷ old | new ÷ socat | new ÷ direct |
+|------------|------|----:|----:|------:|-------:|------------:|-------------:|----------:|------------:|-------------:|
+| work: time | µs ↓ |   — |   — |     — |      — |           — |            — |         — |           — |            — |
+
+Each cell is of a hub; in brackets ÷ socat, ÷ direct.
+
+| kinds    |         time, µs ↓ |   rate, GB/s ↑ |
+|----------|-------------------:|---------------:|
+| tcp: old | 2.00 (0.500, 2.00) | 10.0 (2.00, —) |
+| tcp: new |  4.00 (1.00, 4.00) | 20.0 (4.00, —) |
+| pty: old |     3.00 (—, 3.00) |              — |
+| pty: new |                  — |              — |
+`
+	if got := out.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 func TestNumber(t *testing.T) {
 	for value, want := range map[float64]string{
 		0: "0.000", 0.0123: "0.012", 0.5: "0.500", 1.234: "1.23", 12.34: "12.3", 123.4: "123", 1234.5: "1,235", 1_002_003: "1,002,003",

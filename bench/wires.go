@@ -11,8 +11,9 @@ import (
 // wires are the links of a contender, and the relays that carry them.
 type wires struct {
 	dir       string        // a folder of their own
-	addresses [2][]string   // by side and link: where to connect to; none if there is no relay
-	files     [2][]*os.File // by side and link: what the clients inherit instead; owned, until closeFiles
+	media     [2]medium     // by side: how the clients are connected
+	addresses [2][]string   // by side and link: the places where the clients go
+	files     [2][]*os.File // by side and link: the places that the clients inherit instead; owned, until closeFiles
 	api       string        // the socket of a hub's API; empty for others
 	commands  [][]string    // of the relays
 	clean     bool          // the relays end with exit code 0 when they are told to
@@ -22,9 +23,39 @@ type wires struct {
 	launched int64         // when the first one was started, as now tells
 }
 
-func (w *wires) add(a, b string) {
-	w.addresses[left] = append(w.addresses[left], a)
-	w.addresses[right] = append(w.addresses[right], b)
+// end adds an end of a link, and returns the place where the relay and the client meet.
+func (w *wires) end(side int, e end, name string) (place string, err error) {
+	if place, err = e.medium.place(w.dir, name); err != nil {
+		return "", err
+	}
+	return place, w.client(side, e, place)
+}
+
+// link adds both ends of the link with a number, and returns what a relay is told of them, in its language.
+func (w *wires) link(ends [2]end, number int, tell func(e end, dir, place string) string) (a, b string, err error) {
+	var told [2]string
+	for side, e := range ends {
+		place, err := w.end(side, e, fmt.Sprint(number, string("ab"[side])))
+		if err != nil {
+			return "", "", err
+		}
+		told[side] = tell(e, w.dir, place)
+	}
+	return told[left], told[right], nil
+}
+
+// client adds a client's side of an end.
+func (w *wires) client(side int, e end, place string) error {
+	w.media[side] = e.medium
+	if !e.goes {
+		w.addresses[side] = append(w.addresses[side], place)
+		return nil
+	}
+	file, err := e.medium.create(place)
+	if err == nil {
+		w.files[side] = append(w.files[side], file)
+	}
+	return err
 }
 
 // launch starts the relays. It does not wait until they listen.
