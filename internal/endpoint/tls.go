@@ -72,8 +72,20 @@ func (s Spec) clientConfig() (*tls.Config, error) {
 	return config, nil
 }
 
-// dialTLS connects to a host, and makes a bridge to it.
+// dialTLS connects to a host, and makes a bridge to it. While none can be made it waits.
 func (o *Opener) dialTLS(ctx context.Context, s Spec) (Peer, error) {
+	for {
+		if err := o.bridges.wait(ctx); err != nil {
+			return Peer{}, err
+		}
+		p, err := o.dialTLSOnce(ctx, s)
+		if !errors.Is(err, errNoBridges) {
+			return p, err
+		}
+	}
+}
+
+func (o *Opener) dialTLSOnce(ctx context.Context, s Spec) (Peer, error) {
 	config, err := s.clientConfig()
 	if err != nil {
 		return Peer{}, err

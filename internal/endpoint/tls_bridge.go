@@ -1,7 +1,9 @@
 package endpoint
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,9 +23,13 @@ const (
 
 // bridges are the TLS connections that this process works for. All methods are safe to call from any goroutine.
 type bridges struct {
-	mu   sync.Mutex
-	open map[*bridge]struct{}
+	mu     sync.Mutex
+	open   map[*bridge]struct{}
+	reopen chan struct{} // after HoldBridges, until OpenBridges closes it; else nil
 }
+
+// errNoBridges says that this process makes no bridges any more, because another is about to take its place.
+var errNoBridges = errors.New("the hub ends, or is being replaced; come again")
 
 func newBridges() *bridges { return &bridges{open: map[*bridge]struct{}{}} }
 
@@ -51,6 +57,25 @@ func (o *Opener) CloseBridges(timeout time.Duration) {
 	}
 }
 
+// HoldBridges lets nobody with TLS in any more until OpenBridges, because another process is about to take the place of this one.
+func (o *Opener) HoldBridges() {
+	o.bridges.mu.Lock()
+	defer o.bridges.mu.Unlock()
+	if o.bridges.reopen == nil {
+		o.bridges.reopen = make(chan struct{})
+	}
+}
+
+// OpenBridges lets them in again, if this process goes on.
+func (o *Opener) OpenBridges() {
+	o.bridges.mu.Lock()
+	defer o.bridges.mu.Unlock()
+	if o.bridges.reopen != nil {
+		close(o.bridges.reopen)
+		o.bridges.reopen = nil
+	}
+}
+
 func (s *bridges) list() (all []*bridge) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,10 +85,31 @@ func (s *bridges) list() (all []*bridge) {
 	return all
 }
 
-func (s *bridges) add(b *bridge) {
+// wait blocks until bridges can be made, or ctx ends.
+func (s *bridges) wait(ctx context.Context) error {
+	s.mu.Lock()
+	reopen := s.reopen
+	s.mu.Unlock()
+	if reopen == nil {
+		return nil
+	}
+	select {
+	case <-reopen:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// add returns false if nobody may come in any more.
+func (s *bridges) add(b *bridge) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.reopen != nil {
+		return false
+	}
 	s.open[b] = struct{}{}
+	return true
 }
 
 func (s *bridges) remove(b *bridge) {
@@ -72,7 +118,7 @@ func (s *bridges) remove(b *bridge) {
 	delete(s.open, b)
 }
 
-// join makes the Peer of a TLS connection whose handshake is done. It owns the connection, also if it returns an error.
+// join makes the Peer of a TLS connection whose handshake is done. It owns the connection, also if it returns an error, such as errNoBridges.
 func (s *bridges) join(conn *tls.Conn, spec Spec) (Peer, error) {
 	tcp := conn.NetConn().(*patientConn) // see dialTLS and tlsListener
 	where := tcp.RemoteAddr().String()
@@ -86,7 +132,13 @@ func (s *bridges) join(conn *tls.Conn, spec Spec) (Peer, error) {
 	b.limit.Store(int64(limit))
 	b.pulse = time.NewTicker(limit / Looks)
 	tcp.stalled = b.stalled
-	s.add(b)
+	if !s.add(b) {
+		b.pulse.Stop()
+		b.near.Close()      //nolint:errcheck // it has carried nothing
+		unix.Close(pair[0]) // likewise
+		conn.Close()        //nolint:errcheck // likewise
+		return Peer{Credentials: Credentials{Address: where}}, fmt.Errorf("%s: %w", spec.Address, errNoBridges)
+	}
 	go func() {
 		defer s.remove(b)
 		b.run()

@@ -129,8 +129,8 @@ func (s *Supervisor) Run() error {
 		<-s.ctx.Done()
 		if !s.leaving.Load() {
 			s.endAll()
+			s.parts.opener.CloseBridges(drainTime)
 		}
-		s.parts.opener.CloseBridges(drainTime)
 		s.parts.loop.Stop()
 		return nil
 	}, func(error) { s.stop() })
@@ -187,6 +187,8 @@ const (
 // is delivered before, as far as the peers take it at once.
 func (s *Supervisor) Leave() {
 	s.leaving.Store(true)
+	s.parts.opener.HoldBridges()
+	s.parts.opener.CloseBridges(leaveTime) // before the links rest, which would wait for it
 	s.mu.Lock()
 	links := s.links
 	s.mu.Unlock()
@@ -221,6 +223,8 @@ func (s *Supervisor) Halt(do func([]Link) error) (err error) {
 	}
 	s.applying.Lock()
 	defer s.applying.Unlock()
+	s.parts.opener.HoldBridges()
+	defer s.parts.opener.OpenBridges()     // if this program goes on
 	s.parts.opener.CloseBridges(leaveTime) // nobody can go on with them; what has come from their peers is delivered still
 	s.parts.loop.Halt(func() { err = do(s.Links()) })
 	return err
