@@ -35,7 +35,8 @@ type endStatus struct {
 }
 
 type peer struct {
-	PID int `json:"pid"`
+	PID     int    `json:"pid"`
+	Address string `json:"address"`
 }
 
 // hubStatus is what the hub tells of itself.

@@ -3,7 +3,6 @@ package continuity
 import (
 	"errors"
 	"math/rand/v2"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +17,7 @@ type flow struct {
 }
 
 // startFlow lets size bytes flow each way.
-func startFlow(a, b net.Conn, size int64, p *progress) *flow {
+func startFlow(a, b conn, size int64, p *progress) *flow {
 	f := &flow{failed: make(chan error, 4)}
 	seed := byte(rand.Uint32())
 	f.streams = [2]*stream{{from: a, to: b, seed: seed, size: size}, {from: b, to: a, seed: seed + 1, size: size}}

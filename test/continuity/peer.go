@@ -3,14 +3,20 @@ package continuity
 import (
 	"errors"
 	"io"
-	"net"
 	"os"
 	"testing"
 	"time"
 )
 
+// conn is a peer's end of its connection: a socket or a terminal.
+type conn interface {
+	io.ReadWriteCloser
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+}
+
 // say writes a text for the other end's peer.
-func say(t *testing.T, peer net.Conn, text string) {
+func say(t *testing.T, peer conn, text string) {
 	t.Helper()
 	peer.SetWriteDeadline(time.Now().Add(patience))
 	if _, err := peer.Write([]byte(text)); err != nil {
@@ -19,7 +25,7 @@ func say(t *testing.T, peer net.Conn, text string) {
 }
 
 // hear reads exactly a text.
-func hear(t *testing.T, peer net.Conn, text string) {
+func hear(t *testing.T, peer conn, text string) {
 	t.Helper()
 	peer.SetReadDeadline(time.Now().Add(patience))
 	got := make([]byte, len(text))
@@ -29,7 +35,7 @@ func hear(t *testing.T, peer net.Conn, text string) {
 }
 
 // converse lets two peers say something to each other.
-func converse(t *testing.T, a, b net.Conn) {
+func converse(t *testing.T, a, b conn) {
 	t.Helper()
 	say(t, a, "from a to b")
 	hear(t, b, "from a to b")
@@ -38,7 +44,7 @@ func converse(t *testing.T, a, b net.Conn) {
 }
 
 // hearEnd reads a text and then the end of the connection.
-func hearEnd(t *testing.T, peer net.Conn, text string) {
+func hearEnd(t *testing.T, peer conn, text string) {
 	t.Helper()
 	hear(t, peer, text)
 	if n, err := peer.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
@@ -47,7 +53,7 @@ func hearEnd(t *testing.T, peer net.Conn, text string) {
 }
 
 // hearNothing is sure that there is nothing to be read now.
-func hearNothing(t *testing.T, peer net.Conn) {
+func hearNothing(t *testing.T, peer conn) {
 	t.Helper()
 	peer.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
 	got := make([]byte, 100)

@@ -7,13 +7,12 @@ import (
 	"fmt"
 	"hash"
 	"math/rand/v2"
-	"net"
 	"time"
 )
 
 // stream is what one peer sends to the other: random bytes that follow from a seed, in writes of 1 byte to 70 KB.
 type stream struct {
-	from, to net.Conn
+	from, to conn
 	seed     byte
 	size     int64
 	received func(n int) // is called for each piece that arrives, if it is set
