@@ -114,8 +114,7 @@ func alone(fd int, device string) error {
 	if exclusive, err := unix.IoctlGetInt(fd, unix.TIOCGEXCL); err == nil && exclusive != 0 {
 		return unix.EBUSY // some know no other lock
 	}
-	var stat unix.Stat_t
-	if unix.Fstat(fd, &stat) == nil && ttyDriver(unix.Major(stat.Rdev), unix.Minor(stat.Rdev)) == "pty:slave" {
+	if isPTY(fd) {
 		return nil // who makes a terminal that stands for a port may keep it open himself, as socat does
 	}
 	if holderOf(device, os.Getpid()) != 0 {
@@ -132,9 +131,10 @@ func lockExclusively(fd int, device string, check func(fd int, device string) er
 		return err
 	}
 	if err = check(fd, device); err == nil {
-		if err = takeLock(device); err == nil {
-			err = control(fd, unix.TIOCEXCL, 0)
-		}
+		err = takeLock(device)
+	}
+	if err == nil && !isPTY(fd) { // where it would stay when the hub is killed, for as long as somebody has the master
+		err = control(fd, unix.TIOCEXCL, 0)
 	}
 	if err != nil {
 		unix.Flock(fd, unix.LOCK_UN) //nolint:errcheck // the first error is the one to report
@@ -247,6 +247,12 @@ func isSerial(device string) error {
 		return fmt.Errorf("%s is a terminal of the system, not a serial port; correct the path", device)
 	}
 	return nil
+}
+
+// isPTY tells whether a port is the slave of a pseudo-terminal that stands for one.
+func isPTY(fd int) bool {
+	var stat unix.Stat_t
+	return unix.Fstat(fd, &stat) == nil && ttyDriver(unix.Major(stat.Rdev), unix.Minor(stat.Rdev)) == "pty:slave"
 }
 
 // ttyDriver tells which type of terminal a device is, as proc(5) has it; "" if it is none.

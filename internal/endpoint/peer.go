@@ -143,6 +143,9 @@ func (p Peer) Untaken() int {
 	return n
 }
 
+// Bridged tells whether this process works for the connection, as it does for TLS, so that what crosses it goes through its memory.
+func (p Peer) Bridged() bool { return p.bridge != nil }
+
 // HangUp ends the connection, also where somebody else holds the descriptor, such as the service manager. What has come from the peer can still
 // be read; of vsock, only if it is the peer that has ended it.
 func (p Peer) HangUp() {

@@ -113,5 +113,9 @@ func (p Peer) arrived() int {
 		return 0
 	}
 	defer unix.Close(slave) // it has carried nothing
-	return Peer{FD: slave, Nature: Terminal}.Unread()
+	// The program reads at the same time: it may have taken what is counted while more is still on its way to be. Only poll(2) looks at both.
+	if poll(slave, unix.POLLIN)&unix.POLLIN == 0 {
+		return 0
+	}
+	return max(Peer{FD: slave, Nature: Terminal}.Unread(), 1)
 }

@@ -90,12 +90,7 @@ func connect(ctx context.Context, fd int, to unix.Sockaddr) error {
 	if err != nil {
 		return err
 	}
-	looked := false
-	err = raw.Write(func(uintptr) bool { // returns true once it has been told that the descriptor is writable
-		again := looked
-		looked = true
-		return again
-	})
+	err = raw.Write(func(uintptr) bool { return poll(fd, unix.POLLOUT) != 0 })
 	if err != nil {
 		return errors.Join(err, ctx.Err())
 	}

@@ -117,7 +117,7 @@ func (l *lane) fill(limit int) int {
 				l.quota -= n
 			}
 			return n
-		case errors.Is(err, unix.EAGAIN) && !(len(l.left) > 0 && source.reopened()):
+		case errors.Is(err, unix.EAGAIN) && (len(l.left) == 0 || !source.reopened()):
 			if l.quota != noQuota && source == l.from.peer && !source.Readable() {
 				l.quota = 0 // it was more than there was
 			}
@@ -260,7 +260,8 @@ func (l *lane) onTheLine() bool {
 
 // copies tells whether the bytes of the peers that are there go through user space.
 func (l *lane) copies() bool {
-	return l.from.peer != nil && l.from.peer.copied || l.to.peer != nil && l.to.peer.copied
+	copied := func(p *peer) bool { return p != nil && (p.copied || p.Bridged()) }
+	return copied(l.from.peer) || copied(l.to.peer)
 }
 
 func (l *lane) close() {

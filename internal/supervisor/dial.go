@@ -20,7 +20,7 @@ const settleTime = 20 * time.Millisecond
 // attempt is a dial under way.
 type attempt struct {
 	cancel context.CancelFunc
-	done   chan dialled // unbuffered: once the attempt is given up nobody takes anything, and a peer is closed
+	done   chan *dialled // unbuffered: once the attempt is given up nobody takes anything, and a peer is closed
 }
 
 type dialled struct {
@@ -36,14 +36,14 @@ func (c *control) fetch(side relay.Side) {
 	}
 	o.forgetFile()
 	ctx, cancel := context.WithCancel(context.Background())
-	a := &attempt{cancel: cancel, done: make(chan dialled)}
+	a := &attempt{cancel: cancel, done: make(chan *dialled)}
 	o.attempt = a
 	spec, dial := specOf(c.end(side)), c.parts.dial
 	go func() {
 		defer cancel()
 		peer, err := dial(ctx, spec)
 		select {
-		case a.done <- dialled{peer, err}:
+		case a.done <- &dialled{peer, err}:
 		case <-ctx.Done():
 			if err == nil {
 				peer.HangUp()
@@ -54,7 +54,7 @@ func (c *control) fetch(side relay.Side) {
 }
 
 // fetched gives the end the peer that was dialled, or has it tried again.
-func (c *control) fetched(side relay.Side, result dialled) error {
+func (c *control) fetched(side relay.Side, result *dialled) error {
 	o := &c.ends[side]
 	o.attempt = nil
 	if result.err != nil {
@@ -66,13 +66,19 @@ func (c *control) fetched(side relay.Side, result dialled) error {
 	return nil
 }
 
-// fetchAgain dials again after the peer of an end has left.
-func (c *control) fetchAgain(side relay.Side) {
-	o := &c.ends[side]
-	if o.attempt != nil || o.timer != nil {
-		return
+// lost dials again after the peer of an end has left. If that was not the hub's doing, it is why the end is being tried again.
+func (c *control) lost(event relay.Event) {
+	o := &c.ends[event.Side]
+	switch address := c.end(event.Side).Address; {
+	case errors.Is(event.Err, relay.ErrReset), errors.Is(event.Err, relay.ErrPartner):
+	case event.Err == nil:
+		c.note(event.Side.String(), fmt.Errorf("%s: the connection was closed at the other side", address))
+	default:
+		c.note(event.Side.String(), fmt.Errorf("%s: %w", address, event.Err))
 	}
-	c.wait(side, o.again.lost())
+	if o.attempt == nil && o.timer == nil {
+		c.wait(event.Side, o.again.lost())
+	}
 }
 
 // refusedByUs is a failure to open an end: whoever answers there may not be its peer.
@@ -120,7 +126,7 @@ func (o *opener) abandon() {
 }
 
 // results gives what a dial has come to, and never while there is none.
-func (o *opener) results() <-chan dialled {
+func (o *opener) results() <-chan *dialled {
 	if o.attempt == nil {
 		return nil
 	}

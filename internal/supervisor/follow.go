@@ -87,7 +87,7 @@ func (c *control) left(event relay.Event) {
 	c.ends[event.Side].unclose()
 	c.ends[event.Side].stopPulse()
 	if specOf(c.end(event.Side)).Dials() {
-		c.fetchAgain(event.Side)
+		c.lost(event)
 	}
 	other := event.Side.Other()
 	if partner := c.snapshot().Ends[other].Peer; partner != nil && c.config.OnDisconnect == config.OnDisconnectClose {

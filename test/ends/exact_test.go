@@ -40,5 +40,10 @@ func TestExactness(t *testing.T) {
 		if l := h.link(); l.Ends[relay.A].Connections != 1 || l.Ends[relay.B].Connections != 1 {
 			t.Errorf("a peer has been connected more than once: %s", describe(l))
 		}
+		for side, e := range h.link().Ends {
+			if tls := p.a.tls || p.b.tls; e.Copied != tls {
+				t.Errorf("end %s is copied: %v", relay.Side(side), e.Copied)
+			}
+		}
 	})
 }

@@ -32,6 +32,7 @@ type kind struct {
 
 	fetched bool // the hub comes to its peers, so an end without one is tried again and again
 	tcp     bool // it is over TCP
+	tls     bool // and encrypted
 	file    bool // that is at a path, which the hub watches
 	tty     bool // it is slower, and has small buffers
 
@@ -40,8 +41,8 @@ type kind struct {
 	forgetful bool
 	// cuts: what is being written when its peer closes the connection may not arrive even in part. TLS has a seal on each piece.
 	cuts bool
-	// loses is how much of what the hub has passed on can be lost when the hub closes the end: what the line discipline and the buffer
-	// before it hold of a terminal. A socket's buffer is read after the other side has closed.
+	// loses is how much of what the hub has passed on can be lost when the hub closes the end: what the line discipline and the buffer before it hold of a
+	// terminal that stands for a serial port, for it does not say how much that is. A socket's buffer is read after the other side has closed.
 	loses int
 }
 

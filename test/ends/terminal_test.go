@@ -49,7 +49,7 @@ func openTerminal(t *testing.T, path string) *os.File {
 }
 
 func pty() kind {
-	return kind{name: "pty", tty: true, stays: true, loses: inTerminal, make: func(_ *testing.T, dir, name string) site {
+	return kind{name: "pty", tty: true, stays: true, make: func(_ *testing.T, dir, name string) site {
 		return &ptySite{path: filepath.Join(dir, name)}
 	}}
 }

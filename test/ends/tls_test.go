@@ -17,7 +17,7 @@ import (
 )
 
 func tlsListen() kind {
-	return kind{name: "tls", tcp: true, cuts: true, make: func(t *testing.T, dir, name string) site {
+	return kind{name: "tls", tcp: true, tls: true, cuts: true, make: func(t *testing.T, dir, name string) site {
 		address, own := freeAddress(t, "127.0.0.1"), newIdentity(t, dir, name)
 		s := ofNetwork("tcp", address)
 		s.dial = func() (net.Conn, error) { return tls.Dial("tcp", address, &tls.Config{RootCAs: own.pool}) }
@@ -26,7 +26,7 @@ func tlsListen() kind {
 }
 
 func tlsConnect() kind {
-	return kind{name: "tlsc", tcp: true, cuts: true, fetched: true, make: func(t *testing.T, dir, name string) site {
+	return kind{name: "tlsc", tcp: true, tls: true, cuts: true, fetched: true, make: func(t *testing.T, dir, name string) site {
 		address, own := freeAddress(t, "127.0.0.1"), newIdentity(t, dir, name)
 		s := ofNetwork("tcp", address)
 		s.greet = func(conn net.Conn) (net.Conn, error) {
