@@ -154,6 +154,22 @@ func (n *Notices) Appears(path string, tell func()) (forget func(), err error) {
 	}
 }
 
+// Sight is what stat(2) says of a file, as far as it matters to whoever would open it; zero if there is none.
+type Sight struct {
+	dev, ino       uint64
+	mode, uid, gid uint32
+	changed        unix.Timespec
+}
+
+// Look looks at the file at path. Two sights are the same if nothing has happened in between that Appears would have told of.
+func Look(path string) Sight {
+	var s unix.Stat_t
+	if unix.Stat(path, &s) != nil {
+		return Sight{}
+	}
+	return Sight{s.Dev, s.Ino, s.Mode, s.Uid, s.Gid, s.Ctim}
+}
+
 // watchWay watches for an entry of a folder, and for an end of the way to that folder.
 func (n *Notices) watchWay(folder, entry string, tell func()) (forget func(), err error) {
 	var forgets []func()

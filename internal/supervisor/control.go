@@ -32,6 +32,7 @@ type opener struct {
 	timer    *time.Timer       // when to try again what failed: to open it, or to accept; nil if nothing did
 	noticed  chan struct{}     // has room for one; told when the file of a listener is gone, or that of a peer appears
 	forget   func()            // ends the watch over the file
+	seen     endpoint.Sight    // of the file of a peer, just before it was fetched
 	pulse    *pulse            // of the peer that is there; nil if its connection tells by itself when it ends
 	said     string            // the last failure in a row
 	unlinked bool              // the link to its terminal is gone, and could not be made again

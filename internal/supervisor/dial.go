@@ -39,6 +39,7 @@ func (c *control) fetch(side relay.Side) {
 	a := &attempt{cancel: cancel, done: make(chan *dialled)}
 	o.attempt = a
 	spec, dial := specOf(c.end(side)), c.parts.dial
+	o.seen = endpoint.Look(spec.Address.Path())
 	go func() {
 		defer cancel()
 		peer, err := dial(ctx, spec)
@@ -105,6 +106,9 @@ func (c *control) wait(side relay.Side, d time.Duration) {
 			return
 		}
 		o.forget = forget
+		if endpoint.Look(path) != o.seen {
+			o.notice() // it came after it was looked for, and before it was watched
+		}
 	}
 }
 
