@@ -199,6 +199,15 @@ func another(t *testing.T, input *os.File) int {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for limit := time.After(10 * time.Second); endpoint.Identify(cmd.Process.Pid).Command != "sleep"; { // Start returns before /proc says so
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatal("sleep has not begun")
+		}
+	}
 	return cmd.Process.Pid
 }
 
