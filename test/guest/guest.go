@@ -22,13 +22,15 @@ const (
 )
 
 // lineNames are the sockets that QEMU connects to when it starts.
-var lineNames = []string{"control", "monitor", "serial", "usb"}
+var lineNames = []string{"control", "monitor", "serial", "usb", "peer"}
 
 // guest is a QEMU with a kernel in it. The test that started it owns it; it is killed at that test's end.
 type guest struct {
 	// serial and usb are the other sides of the guest's serial devices. While nobody reads what it says to usb, and
 	// the socket's buffer is full, the whole guest stands still.
 	serial, usb net.Conn
+	// peer is the other side of what connect has connected in the guest.
+	peer net.Conn
 
 	qemu    *exec.Cmd
 	folder  string // of the sockets that QEMU connects to
@@ -62,7 +64,7 @@ func startGuest(t *testing.T) *guest {
 	}
 	g.startQEMU(t)
 	control := g.accept(t, lines["control"])
-	g.serial, g.usb = g.accept(t, lines["serial"]), g.accept(t, lines["usb"])
+	g.serial, g.usb, g.peer = g.accept(t, lines["serial"]), g.accept(t, lines["usb"]), g.accept(t, lines["peer"])
 	g.monitor = newMonitor(t, g.accept(t, lines["monitor"]))
 
 	control.SetReadDeadline(time.Now().Add(patience))
@@ -92,6 +94,7 @@ func (g *guest) startQEMU(t *testing.T) {
 		"-serial", "stdio",
 		"-serial", "chardev:serial",
 		"-device", "virtio-serial", "-device", "virtserialport,nr=1,chardev=control",
+		"-device", "virtserialport,nr=2,chardev=peer",
 		"-device", "qemu-xhci", "-device", "usb-serial,id=" + usbDevice + ",chardev=usb,always-plugged=on",
 		"-mon", "monitor,mode=control",
 	}

@@ -38,7 +38,7 @@ func serve() {
 	}
 }
 
-// prepare makes a bare kernel a system: file systems, busybox, modules, a loopback interface.
+// prepare makes a bare kernel a system: file systems, a folder for locks, busybox, modules, a loopback interface.
 func prepare() error {
 	for _, m := range []struct{ kind, at string }{
 		{"devtmpfs", "/dev"}, {"devpts", "/dev/pts"}, {"proc", "/proc"}, {"sysfs", "/sys"}, {"tmpfs", "/tmp"},
@@ -49,6 +49,14 @@ func prepare() error {
 		if err := unix.Mount(m.kind, m.at, m.kind, 0, ""); err != nil {
 			return fmt.Errorf("mounting %s: %w", m.at, err)
 		}
+	}
+	for _, folder := range []string{"/run/lock", "/var"} {
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := os.Symlink("/run/lock", "/var/lock"); err != nil {
+		return err
 	}
 	if err := os.Setenv("PATH", "/bin"); err != nil {
 		return err

@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 )
 
-// writeInitramfs packs what the guest boots with: this test binary as /init, busybox, the kernel's modules, and
-// the users of this machine.
-func writeInitramfs(to, init string) (err error) {
+// writeInitramfs packs what the guest boots with: this test binary as /init, the hub, busybox, the kernel's modules,
+// and the users of this machine.
+func writeInitramfs(to, init, hub string) (err error) {
 	modules, err := filepath.Glob(artefact("*.ko"))
 	if err != nil {
 		return err
@@ -31,6 +31,7 @@ func writeInitramfs(to, init string) (err error) {
 	archive.add("etc", 0o40755, nil)
 	archive.add("modules", 0o40755, nil)
 	archive.addFile("init", init)
+	archive.addFile("bin/serialhub", hub)
 	archive.addFile("bin/busybox", busybox)
 	for _, users := range []string{"etc/passwd", "etc/group"} {
 		archive.addFile(users, "/"+users)

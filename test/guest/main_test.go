@@ -7,12 +7,19 @@ import (
 	"testing"
 )
 
-// hubBinary is the hub under test, and initramfs what guests boot with: both are made once for all tests.
-var hubBinary, initramfs string
+// initramfs is what guests boot with, made once for all tests.
+var initramfs string
 
 func TestMain(m *testing.M) {
-	if os.Getpid() == 1 {
+	switch {
+	case os.Getpid() == 1:
 		serve()
+	case len(os.Args) == 3 && os.Args[1] == connectCommand:
+		if err := carry(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	os.Exit(makeAndRun(m))
 }
@@ -36,13 +43,14 @@ func makeAndRun(m *testing.M) int {
 
 // makeAll makes what guests need: static programs, for there is no C library in there.
 func makeAll(dir string) error {
-	hubBinary, initramfs = filepath.Join(dir, "serialhub"), filepath.Join(dir, "initramfs")
-	if err := goStatic("build", "-o", hubBinary, "serialhub/cmd/serialhub"); err != nil {
+	initramfs = filepath.Join(dir, "initramfs")
+	hub := filepath.Join(dir, "serialhub")
+	if err := goStatic("build", "-o", hub, "serialhub/cmd/serialhub"); err != nil {
 		return err
 	}
 	init := filepath.Join(dir, "init")
 	if err := goStatic("test", "-c", "-o", init, "."); err != nil {
 		return err
 	}
-	return writeInitramfs(initramfs, init)
+	return writeInitramfs(initramfs, init, hub)
 }

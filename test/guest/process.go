@@ -73,12 +73,19 @@ func (p *process) ask(t *testing.T, r request) {
 func (p *process) wait(t *testing.T) (output string, code int) {
 	t.Helper()
 	if err := p.until(func() bool { return p.last.Ended }); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v; it has said:\n%s", err, p.said())
 	}
 	if p.last.Error != "" {
 		t.Fatalf("%s in the guest: %s", p.name, p.last.Error)
 	}
 	return string(p.output), p.last.Code
+}
+
+// said is the end of what the process has said by now.
+func (p *process) said() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return tail(string(p.output))
 }
 
 // hear waits until the process has said something, after what was heard before.
@@ -93,7 +100,7 @@ func (p *process) hear(t *testing.T, text string) {
 		return found || p.last.Ended
 	})
 	if err != nil || !found {
-		t.Fatalf("waiting for %q: %s in the guest has not said it: %v\n%s", text, p.name, err, tail(string(p.output)))
+		t.Fatalf("waiting for %q: %s in the guest has not said it: %v\n%s", text, p.name, err, p.said())
 	}
 }
 

@@ -2,17 +2,57 @@ package guest
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
 // TestVsock moves bytes by splice through the loopback of vsock, looks how a socket tells that its peer has left, and
-// logs what else this kernel makes of one.
+// logs what else this kernel makes of one. Then the hub goes over it.
 func TestVsock(t *testing.T) {
-	if !inGuest(t) {
+	if inside {
+		vsockOfTheKernel(t)
 		return
 	}
+	g := startGuest(t)
+	t.Run("kernel", func(t *testing.T) { g.runInside(t, "TestVsock") })
+	t.Run("ends", func(t *testing.T) { vsockEnds(t, g) })
+	t.Run("errors", func(t *testing.T) { vsockErrors(t, g) })
+}
+
+// vsockEnds runs what is tried of every kind of end, for those of vsock.
+func vsockEnds(t *testing.T, g *guest) {
+	const pairs = "^(vsockc?-unix|unix-vsockc?|vsockc?-vsockc?)$" // with others it is the same again, and takes long here
+	output, code := g.runTests(t, "serialhub/test/ends", "-test.v", "-test.run=/^all$/^over$/"+pairs)
+	if code != 0 {
+		t.Errorf("they ended with %d:\n%s", code, output)
+	}
+	for _, pair := range []string{"unix-vsock", "unix-vsockc", "vsock-vsockc"} {
+		if !strings.Contains(output, "--- PASS: TestExactness/all/over/"+pair+" ") {
+			t.Errorf("%s was not tried:\n%s", pair, output)
+		}
+	}
+}
+
+// vsockErrors are what a link says of addresses that it cannot use.
+func vsockErrors(t *testing.T, g *guest) {
+	h := g.startHub(t, `links:
+  - {name: nobody, a: {connect: "vsock:local:4556"}, b: /tmp/b}
+  - {name: nowhere, a: {connect: "vsock:77:4556"}, b: /tmp/c}
+  - {name: foreign, a: {listen: "vsock:77:4555"}, b: /tmp/d}`)
+	for name, want := range map[string]string{
+		"nobody":  "nobody listens at vsock:1:4556",
+		"nowhere": "there is no VM with the context 77",
+		"foreign": "77 is not the context of this machine",
+	} {
+		h.wantError(t, name, want)
+	}
+	h.stop(t)
+}
+
+func vsockOfTheKernel(t *testing.T) {
+	t.Helper()
 	here, there := vsockPair(t)
 	pipe := make([]int, 2)
 	if err := unix.Pipe2(pipe, unix.O_CLOEXEC); err != nil {
