@@ -2,12 +2,13 @@ package config_test
 
 import (
 	"crypto/tls"
-	"os"
+	"encoding/pem"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"serialhub/internal/config"
+	"serialhub/internal/testenv"
 )
 
 func TestLoadReadsCertificates(t *testing.T) {
@@ -48,12 +49,14 @@ func TestLoadRefusesCertificates(t *testing.T) {
 	dir := t.TempDir()
 	_, key := config.WriteKeyPair(t, dir, "hub")
 	config.WriteKeyPair(t, dir, "other")
-	config.WritePEM(t, dir, "broken.pem", "CERTIFICATE", []byte("x"))
-	config.WritePEM(t, dir, "secret.key", "ENCRYPTED PRIVATE KEY", []byte("x"))
-	for name, text := range map[string]string{"text": "x", "large": strings.Repeat(key, 1<<20/len(key)+1)} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	block := func(kind string) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: []byte("x")}))
+	}
+	for name, text := range map[string]string{
+		"broken.pem": block("CERTIFICATE"), "secret.key": block("ENCRYPTED PRIVATE KEY"),
+		"text": "x", "large": strings.Repeat(key, 1<<20/len(key)+1),
+	} {
+		testenv.WriteFile(t, filepath.Join(dir, name), text)
 	}
 	listen := func(cert, key string) string { return "{listen: 'tls::1', cert: " + cert + ", key: " + key + "}" }
 	tests := []struct {
@@ -81,9 +84,7 @@ func TestLoadRefusesCertificates(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			path := filepath.Join(dir, "links.yaml")
-			if err := os.WriteFile(path, []byte(withEnd(test.text)), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			testenv.WriteFile(t, path, withEnd(test.text))
 			refuses(t, path, test.says)
 		})
 	}

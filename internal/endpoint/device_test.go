@@ -26,20 +26,8 @@ import (
 // its master, which is the other side of the cable. A slave has always 8 data bits and no parity.
 func cable(t *testing.T) (far *os.File, path string) {
 	t.Helper()
-	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	far = os.NewFile(uintptr(fd), "far side")
-	t.Cleanup(func() { far.Close() })
-	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return far, fmt.Sprintf("/dev/pts/%d", n)
+	master, path := testenv.NewTerminal(t)
+	return master.File, path
 }
 
 func port(t *testing.T, path string) endpoint.Spec {

@@ -18,16 +18,8 @@ import (
 // foreignTerminal is a pseudo-terminal of this process that no hub knows of.
 func foreignTerminal(t *testing.T) string {
 	t.Helper()
-	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { unix.Close(fd) })
-	n, err := unix.IoctlGetUint32(fd, unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("/dev/pts/%d", n)
+	_, slave := testenv.NewTerminal(t)
+	return slave
 }
 
 // backdate makes a link seem older than it is.

@@ -513,8 +513,6 @@ func TestTLSPeerWithoutRoomIsAlive(t *testing.T) {
 func file(t testing.TB, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "pem")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testenv.WriteFile(t, path, text)
 	return path
 }

@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"os"
 	"testing"
 	"time"
 )
@@ -76,6 +77,21 @@ func (a *Authority) Issue(t testing.TB, name string, expired bool) Identity {
 		t.Fatal(err)
 	}
 	return Identity{Cert: text, Key: string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))}
+}
+
+// Write puts the certificate and the key into files.
+func (i Identity) Write(t testing.TB, cert, key string) {
+	t.Helper()
+	WriteFile(t, cert, i.Cert)
+	WriteFile(t, key, i.Key)
+}
+
+// WriteFile puts a text into a file that only its owner may read.
+func WriteFile(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Pool is the authority alone.

@@ -2,57 +2,30 @@ package continuity
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"os"
 	"testing"
 	"time"
+
+	"serialhub/internal/testenv"
 )
 
 // The hub cannot keep a connection with TLS: its keys are in the process. But it keeps everything else: the backlog, the peer at the other end, and
 // what it had decrypted.
 
-// certify makes a certificate for this machine's loopback addresses, which is its own authority, and puts it and its key into files of the service.
+// certify writes a certificate for the name “hub”, its key, and the certificate of its authority to c.pem, k.pem and ca.pem of the service. What it
+// returns has the certificate and trusts the authority, so it is for either side.
 func (s *service) certify() *tls.Config {
 	s.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "serialhub"}, DNSNames: []string{"hub"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	for name, text := range map[string][]byte{"c.pem": cert, "k.pem": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})} {
-		if err := os.WriteFile(s.path(name), text, 0o600); err != nil {
-			s.t.Fatal(err)
-		}
-	}
-	trusted := x509.NewCertPool()
-	trusted.AppendCertsFromPEM(cert)
-	return &tls.Config{
-		RootCAs: trusted, ServerName: "hub", MinVersion: tls.VersionTLS13,
-		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
-	}
+	authority := testenv.NewAuthority(s.t, "the authority")
+	own := authority.Issue(s.t, "hub", false)
+	own.Write(s.t, s.path("c.pem"), s.path("k.pem"))
+	testenv.WriteFile(s.t, s.path("ca.pem"), authority.PEM)
+	return &tls.Config{RootCAs: authority.Pool(), ServerName: "hub", MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{own.Pair(s.t)}}
 }
 
 // secured is an end with TLS.
@@ -83,7 +56,7 @@ func eachTLS(t *testing.T, test func(t *testing.T, s *service, cause interruptio
 			address, config := loopback(), s.certify()
 			server := serve(t, "tcp", address)
 			test(t, s, cause, secured{
-				link:    fmt.Sprintf("  - {name: dbg, a: {connect: %q, ca: c.pem, server_name: hub}, b: b}\n", "tls:"+address),
+				link:    fmt.Sprintf("  - {name: dbg, a: {connect: %q, ca: ca.pem, server_name: hub}, b: b}\n", "tls:"+address),
 				connect: server.accept,
 				secure:  func(tcp net.Conn) net.Conn { return shakeHands(t, tls.Server(tcp, config)) },
 			})

@@ -91,16 +91,12 @@ func credentials(h *hub, role string) []string {
 // writeCredentials writes certificates for both sides of a connection, under the names that QEMU gives them.
 func writeCredentials(t *testing.T, h *hub) {
 	t.Helper()
+	t.Helper()
+	path := func(name string) string { return filepath.Join(h.dir, name+".pem") }
 	ca := testenv.NewAuthority(t, "ca")
-	files := map[string]string{"ca-cert": ca.PEM}
+	testenv.WriteFile(t, path("ca-cert"), ca.PEM)
 	for _, role := range []string{"server", "client"} {
-		identity := ca.Issue(t, role, false)
-		files[role+"-cert"], files[role+"-key"] = identity.Cert, identity.Key
-	}
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(h.dir, name+".pem"), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		ca.Issue(t, role, false).Write(t, path(role+"-cert"), path(role+"-key"))
 	}
 }
 

@@ -30,9 +30,9 @@ func inSocat(s site) string {
 		case "tcp":
 			return "TCP-LISTEN:" + port + ",reuseaddr,bind=" + host
 		case "tls":
-			_, cert, _ := strings.Cut(s.text, `ca: "`)
-			cert, _, _ = strings.Cut(cert, `"`)
-			return "OPENSSL-LISTEN:" + port + ",reuseaddr,verify=0,bind=" + host + ",cert=" + cert + ",key=" + strings.TrimSuffix(cert, ".cert.pem") + ".key.pem"
+			_, files, _ := strings.Cut(s.text, `ca: "`)
+			files, _, _ = strings.Cut(files, `.ca.pem"`)
+			return "OPENSSL-LISTEN:" + port + ",reuseaddr,verify=0,bind=" + host + ",cert=" + files + ".cert.pem,key=" + files + ".key.pem"
 		}
 	case *ptySite:
 		return "FILE:" + s.path + ",raw,echo=0"

@@ -1,19 +1,15 @@
 package ends
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"serialhub/internal/testenv"
 )
 
 func tlsListen() kind {
@@ -38,46 +34,24 @@ func tlsConnect() kind {
 			}
 			return secure, secure.SetDeadline(time.Time{})
 		}
-		return &connectSite{socket: s, text: fmt.Sprintf("{connect: %q, ca: %q}", "tls:"+address, own.cert)}
+		return &connectSite{socket: s, text: fmt.Sprintf("{connect: %q, ca: %q}", "tls:"+address, own.ca)}
 	}}
 }
 
-// identity is a certificate for 127.0.0.1 that vouches for itself, and its key.
+// identity is a certificate for 127.0.0.1 and its key, and who has signed it.
 type identity struct {
-	cert, key string // files
-	pair      tls.Certificate
-	pool      *x509.CertPool
+	cert, key, ca string // files
+	pair          tls.Certificate
+	pool          *x509.CertPool
 }
 
 func newIdentity(t *testing.T, dir, name string) identity {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	own := identity{cert: filepath.Join(dir, name+".cert.pem"), key: filepath.Join(dir, name+".key.pem"), pool: x509.NewCertPool()}
-	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
-	own.pool.AppendCertsFromPEM(certPEM)
-	if own.pair, err = tls.X509KeyPair(certPEM, keyPEM); err != nil {
-		t.Fatal(err)
-	}
-	for path, text := range map[string][]byte{own.cert: certPEM, own.key: keyPEM} {
-		if err := os.WriteFile(path, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	authority := testenv.NewAuthority(t, "the authority of "+name)
+	issued := authority.Issue(t, name, false)
+	path := func(what string) string { return filepath.Join(dir, name+"."+what+".pem") }
+	own := identity{cert: path("cert"), key: path("key"), ca: path("ca"), pair: issued.Pair(t), pool: authority.Pool()}
+	issued.Write(t, own.cert, own.key)
+	testenv.WriteFile(t, own.ca, authority.PEM)
 	return own
 }
