@@ -47,7 +47,7 @@ func (k *Link) Adopt(estate Estate) error {
 			}
 			for _, gone := range left.Left {
 				k.peers++
-				k.lanes[side].left = append(k.lanes[side].left, &peer{Peer: gone, id: k.peers})
+				k.lanes[side].left = append(k.lanes[side].left, &peer{Peer: gone, id: k.peers, rest: noQuota})
 			}
 			if pipe := k.loop.pool.found[k.lanes[side].id()]; pipe != nil {
 				delete(k.loop.pool.found, k.lanes[side].id())

@@ -45,15 +45,24 @@ func (l *lane) pump(limit int) error {
 		}
 		first := len(l.left) > 0 || l.pending()
 		if !first && limit <= 0 {
+			l.settleQuota()
 			return nil
 		}
 		n := l.fill(limit)
 		if n == 0 {
+			l.settleQuota()
 			return nil
 		}
 		if !first {
 			limit -= n
 		}
+	}
+}
+
+// settleQuota sees that there is no more to be read of what a terminal or a serial port had said: its quota was more than there was.
+func (l *lane) settleQuota() {
+	if p := l.from.peer; p != nil && l.quota != noQuota && l.quota > 0 && p.isTTY() && !p.Readable() {
+		l.quota = 0
 	}
 }
 
@@ -106,26 +115,23 @@ func (l *lane) fill(limit int) int {
 		if source == l.from.peer {
 			quota = min(quota, limit)
 		}
-		if source == nil || quota == 0 {
+		if source == nil || quota == 0 && len(l.left) == 0 {
 			return 0
+		}
+		if quota == 0 {
+			l.closeLeft()
+			continue
 		}
 		n, err := l.take(source, quota)
 		switch {
 		case n > 0:
 			l.from.count.Received.Add(uint64(n))
-			if source == l.from.peer && l.quota != noQuota {
-				l.quota -= n
-			}
+			l.took(source, n)
 			return n
-		case errors.Is(err, unix.EAGAIN) && (len(l.left) == 0 || !source.reopened()):
-			if l.quota != noQuota && source == l.from.peer && !source.Readable() {
-				l.quota = 0 // it was more than there was
-			}
+		case errors.Is(err, unix.EAGAIN) && (len(l.left) == 0 || !source.saidAll()):
 			return 0
 		case len(l.left) > 0: // the end of what it said, or an error, after which there is no more
-			source.Close()
-			l.left = l.left[1:]
-			l.link.changed = true
+			l.closeLeft()
 		default: // it will say no more, but it may be there to listen still: shutdown(SHUT_WR), or EPOLLHUP is to come
 			source.silent = source.Nature != endpoint.Terminal // which somebody else may open before its EPOLLHUP comes
 			return 0
@@ -133,10 +139,30 @@ func (l *lane) fill(limit int) int {
 	}
 }
 
+// took takes note of bytes that were read from a peer.
+func (l *lane) took(from *peer, n int) {
+	if from != l.from.peer {
+		if from.rest != noQuota {
+			from.rest = max(from.rest-n, 0)
+		}
+		return
+	}
+	if l.quota != noQuota {
+		l.quota -= n
+	}
+}
+
+// closeLeft closes the oldest of the peers that have gone.
+func (l *lane) closeLeft() {
+	l.left[0].Close()
+	l.left = l.left[1:]
+	l.link.changed = true
+}
+
 // source is the peer to read next, and how much of it; nil if there is none.
 func (l *lane) source() (*peer, int) {
 	if len(l.left) > 0 {
-		return l.left[0], noQuota
+		return l.left[0], l.left[0].rest
 	}
 	if p := l.from.peer; p != nil && !p.silent && !p.closing {
 		return p, l.quota
@@ -251,11 +277,11 @@ func (l *lane) passedOn() bool {
 	return !l.hungry && !l.pending() && len(l.left) == 0 && !l.wantsInput()
 }
 
-// onTheLine tells whether the receiver is a serial port that has not sent yet what was written to it, or a terminal at which it was not read. That is
-// lost when it is closed.
+// onTheLine tells whether what was written to the receiver would be lost if it were closed now: a serial port has not sent it yet, it was not read at a
+// terminal, or a TCP peer has not acknowledged it. (If that one says something meanwhile, close(2) resets the connection.)
 func (l *lane) onTheLine() bool {
 	p := l.to.peer
-	return p != nil && p.isTTY() && p.Untaken() > 0
+	return p != nil && p.Nature != endpoint.Local && p.Untaken() > 0
 }
 
 // copies tells whether the bytes of the peers that are there go through user space.

@@ -334,3 +334,18 @@ func (b *bench) expectOver() relay.Event {
 	}
 	return event
 }
+
+// TestListenerThatIsShutDown is shut down by somebody else who has it. The link goes on.
+func TestListenerThatIsShutDown(t *testing.T) {
+	b := newBench(t)
+	b.paths[relay.A] += "2"
+	listener := b.open(relay.A)
+	if err := b.link.Listen(relay.A, listener); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Shutdown(listener.FD(), unix.SHUT_RDWR); err != nil {
+		t.Fatal(err)
+	}
+	b.expect(relay.AcceptFailed, relay.A)
+	b.connect(relay.B)
+}

@@ -280,7 +280,7 @@ func (l *Loop) interest(w *watch, events uint32) {
 		return
 	}
 	w.events = events
-	if w.rests {
+	if w.rests || l.watches[w.fd] != w { // it gets them when its rest is over, or is not watched any more
 		return
 	}
 	if err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_MOD, w.fd, w.event()); err != nil {

@@ -25,13 +25,15 @@ type peer struct {
 	endpoint.Peer
 	id      uint64
 	watch   *watch
+	rest    int  // how much of what it has said is still to be read, once it has left
 	silent  bool // it has shut down its sending side, and may still be listening
 	copied  bool // its descriptor cannot be spliced
 	closing bool // it is closed once it has got what was sent to it; it is not read any more
 }
 
-// reopened tells whether somebody has opened a terminal again that a peer has left. All that this one has said has been read then.
-func (p *peer) reopened() bool { return p.Nature == endpoint.Terminal && !p.Readable() }
+// saidAll tells whether all that a peer has said that has left has been read, although its descriptor does not say that it has come to an end: somebody
+// has opened the terminal again, or it is the hub that has let go of a serial port.
+func (p *peer) saidAll() bool { return p.isTTY() && !p.Readable() }
 
 // somebodyWaits tells whether a peer has connected that is not taken in yet.
 func (e *end) somebodyWaits() bool {
@@ -111,7 +113,7 @@ func (k *Link) admit(e *end, accepted endpoint.Peer) {
 	if e.peer != nil && rules.Busy == Replace {
 		k.detach(e, ErrReplaced)
 	}
-	if e.peer == nil && len(e.queue) == 0 && !k.ending && !k.partnerCloses(e) {
+	if e.peer == nil && len(e.queue) == 0 && k.free(e) {
 		k.attach(e, p)
 		return
 	}
@@ -252,6 +254,10 @@ func (k *Link) detach(e *end, why error) {
 	k.changed = true
 	k.loop.unwatch(p.watch)
 	p.HangUp()
+	p.rest = noQuota
+	if p.Nature == endpoint.Line {
+		p.rest = p.said() // it may go on
+	}
 	incoming := k.lanes[e.side.Other()]
 	// What is in the sender's socket now was said to this peer, or to nobody; unless it was said to a successor that has come
 	// by itself. The order matters: who comes after the bytes were counted has not been sent any of them.

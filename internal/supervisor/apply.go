@@ -1,7 +1,10 @@
 package supervisor
 
 import (
+	"cmp"
+	"fmt"
 	"maps"
+	"slices"
 	"sync"
 
 	"serialhub/internal/address"
@@ -64,40 +67,61 @@ type plan struct {
 	ready map[string][2]endpoint.Listener // those of them that could be opened
 }
 
-// holder is an end that has an address.
+// holder is an end of a link that runs.
 type holder struct {
 	link *link
 	side relay.Side
 }
 
+// claim is what only one end can have: a path, or a port, whatever speaks there. At some addresses of the machine a port may be free while it is taken at
+// others; who leaves it is asked to do so first in any case.
+func claim(a address.Address) string {
+	switch a.Kind() {
+	case address.TCP, address.TLS:
+		_, port := a.HostPort()
+		return "port " + port
+	case address.VSock:
+		_, port := a.ContextPort()
+		return fmt.Sprint("vsock ", port)
+	default:
+		return cmp.Or(a.Path(), a.String())
+	}
+}
+
 func (s *Supervisor) plan(next []config.Link, byName map[string]*link) *plan {
 	p := &plan{give: map[*link][]relay.Side{}, fresh: map[string][2]*endpoint.Spec{}, ready: map[string][2]endpoint.Listener{}}
-	holders := map[address.Address]holder{}
-	staying := map[*link]bool{}
-	for _, c := range next {
+	becomes := map[*link]*config.Link{}
+	for i, c := range next {
 		if l := byName[c.Name]; l != nil {
-			staying[l] = true
+			becomes[l] = &next[i]
 		}
 	}
+	leaving := map[string][]holder{} // ends that will not have any more what they have
 	for _, l := range s.links {
-		if !staying[l] {
+		if becomes[l] == nil {
 			p.gone = append(p.gone, l)
 		}
 		for side, end := range s.configs[l].Ends() {
-			holders[end.Address] = holder{l, relay.Side(side)}
+			if c := becomes[l]; c == nil || specOf(c.Ends()[side]).Via() != specOf(end).Via() {
+				leaving[claim(end.Address)] = append(leaving[claim(end.Address)], holder{l, relay.Side(side)})
+			}
 		}
 	}
 	for _, c := range next {
 		l := byName[c.Name]
 		var fresh [2]*endpoint.Spec
 		for side, end := range c.Ends() {
-			has, held := holders[end.Address]
 			spec := specOf(end)
-			switch {
-			case held && has == holder{l, relay.Side(side)}: // it has the address already
-			case held && staying[has.link]:
-				p.give[has.link] = append(p.give[has.link], has.side)
-			case !held && !c.Disabled && !spec.Dials():
+			if l != nil && specOf(s.configs[l].Ends()[side]).Via() == spec.Via() {
+				continue // it has that already
+			}
+			before := slices.DeleteFunc(slices.Clone(leaving[claim(end.Address)]), func(h holder) bool { return h == holder{l, relay.Side(side)} })
+			for _, h := range before {
+				if becomes[h.link] != nil && !slices.Contains(p.give[h.link], h.side) {
+					p.give[h.link] = append(p.give[h.link], h.side)
+				}
+			}
+			if len(before) == 0 && !c.Disabled && !spec.Dials() {
 				fresh[side] = &spec
 			}
 		}

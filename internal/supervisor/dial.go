@@ -30,7 +30,7 @@ type dialled struct {
 // fetch begins to dial, unless the end has its peer, or is dialling.
 func (c *control) fetch(side relay.Side) {
 	o := &c.ends[side]
-	if o.attempt != nil || c.snapshot().Ends[side].Peer != nil {
+	if o.attempt != nil || c.taken(side) {
 		return
 	}
 	o.forgetFile()
@@ -60,7 +60,7 @@ func (c *control) fetched(side relay.Side, result *dialled) error {
 	if result.err != nil {
 		return c.openFailed(side, result.err)
 	}
-	o.opened()
+	o.again.succeeded()
 	c.update(func(s *Link) { s.Ends[side].failing = false })
 	c.wire.Enter(side, result.peer)
 	return nil
@@ -68,7 +68,9 @@ func (c *control) fetched(side relay.Side, result *dialled) error {
 
 // lost dials again after the peer of an end has left. If that was not the hub's doing, it is why the end is being tried again.
 func (c *control) lost(event relay.Event) {
-	o := &c.ends[event.Side]
+	if c.ended {
+		return
+	}
 	switch address := c.end(event.Side).Address; {
 	case errors.Is(event.Err, relay.ErrReset), errors.Is(event.Err, relay.ErrPartner):
 	case event.Err == nil:
@@ -76,9 +78,20 @@ func (c *control) lost(event relay.Event) {
 	default:
 		c.note(event.Side.String(), fmt.Errorf("%s: %w", address, event.Err))
 	}
-	if o.attempt == nil && o.timer == nil {
-		c.wait(event.Side, o.again.lost())
+	c.fetchLater(event.Side)
+}
+
+// fetchLater dials again after a while, unless the end has somebody, or is to be dialled already.
+func (c *control) fetchLater(side relay.Side) {
+	if o := &c.ends[side]; o.attempt == nil && o.timer == nil && !c.taken(side) {
+		c.wait(side, o.again.lost())
 	}
+}
+
+// taken tells whether an end has its peer, or one that waits until it can be let in.
+func (c *control) taken(side relay.Side) bool {
+	end := c.snapshot().Ends[side]
+	return end.Peer != nil || len(end.Queued) > 0
 }
 
 // refusedByUs is a failure to open an end: whoever answers there may not be its peer.

@@ -23,13 +23,19 @@ func (c *control) followAll(events []relay.Event) (err error) {
 			c.queued(event)
 			c.seen(event.Side)
 		case relay.Rejected:
-			c.rejected(event)
+			fetched := specOf(c.end(event.Side)).Dials()
+			if !fetched {
+				c.rejected(event)
+			}
 			c.seen(event.Side)
-			if err == nil && specOf(c.end(event.Side)).Dials() {
+			if fetched && err == nil {
 				err = c.refusedByUs(event)
 			}
 		case relay.Dequeued:
 			c.update(func(s *Link) { s.Ends[event.Side].unqueue(event.ID) })
+			if specOf(c.end(event.Side)).Dials() && !c.ended {
+				c.fetchLater(event.Side)
+			}
 			c.log().Info("peer left while it waited for the end", append([]any{"end", event.Side.String()}, whose(event.Peer)...)...)
 		case relay.Left:
 			c.left(event)
@@ -64,6 +70,7 @@ func (c *control) arrived(event relay.Event) {
 			s.Sessions++
 		}
 	})
+	c.ends[event.Side].said = ""
 	c.watchPulse(event.Side)
 	c.log().Info("peer connected", attributes(event.Side, peer)...)
 }

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"errors"
+	"slices"
 
 	"serialhub/internal/relay"
 )
@@ -64,6 +65,9 @@ func (c *control) reset(sides []relay.Side) error {
 // adapt makes a running link what the config says now. An end that has another address gets a new socket; whoever was
 // connected to the old one is closed. Everything else is changed in place.
 func (c *control) adapt(cmd *command) error {
+	if err := c.follow(); err != nil { // so that it is known who is there
+		return err
+	}
 	before := c.config
 	c.become(cmd.next)
 	c.closeReady()
@@ -72,19 +76,29 @@ func (c *control) adapt(cmd *command) error {
 	if before.Name != c.config.Name {
 		c.wire.Renew()
 	}
+	var moved []relay.Side // given up all at once, before any is opened: one may have had the other's port
 	for _, side := range bothSides() {
-		was, end, o := before.Ends()[side], c.end(side), &c.ends[side]
+		o := &c.ends[side]
 		o.again.adopt(c.config.Restart)
 		o.accepts.adopt(patient(c.config.Restart))
-		switch {
-		case specOf(was).Via() != specOf(end).Via():
+		if specOf(before.Ends()[side]).Via() != specOf(c.end(side)).Via() {
 			c.giveUp(side)
 			c.closePassed(side)
+			moved = append(moved, side)
+		}
+	}
+	if err := c.follow(); err != nil { // whoever was there has left
+		return err
+	}
+	for _, side := range bothSides() {
+		was, end, o := before.Ends()[side], c.end(side), &c.ends[side]
+		switch {
+		case slices.Contains(moved, side):
 			if err := c.open(side); err != nil {
 				return err
 			}
 		case specOf(was) == specOf(end):
-		case o.listener == nil && c.snapshot().Ends[side].Peer == nil:
+		case o.listener == nil && !c.taken(side):
 			o.abandon()
 			if err := c.tryAgain(side); err != nil {
 				return err

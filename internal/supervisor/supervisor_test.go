@@ -184,7 +184,7 @@ func (h *hub) up(name string) (a, b *net.UnixConn) {
 	return a, b
 }
 
-func carry(t *testing.T, from, to net.Conn, text string) {
+func carry(t *testing.T, from io.Writer, to io.Reader, text string) {
 	t.Helper()
 	if _, err := from.Write([]byte(text)); err != nil {
 		t.Error(err)
