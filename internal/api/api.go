@@ -176,7 +176,7 @@ func (h *handlers) sendBreak(c echo.Context) error {
 	case err != nil:
 		return newProblem(http.StatusConflict, "no break was sent: %s", err)
 	}
-	return c.NoContent(http.StatusNoContent)
+	return h.link(c)
 }
 
 // change answers with the link as it is after a change.

@@ -194,8 +194,8 @@ func TestBreak(t *testing.T) {
 		status     int
 		says, does string
 	}{
-		{"as usual", "/links/dbg/break?end=a", 204, "", "break dbga 250ms"},
-		{"long", "/links/dbg/break?end=a&duration=1s", 204, "", "break dbga 1s"},
+		{"as usual", "/links/dbg/break?end=a", 200, `"name": "dbg"`, "break dbga 250ms"},
+		{"long", "/links/dbg/break?end=a&duration=1s", 200, `"name": "dbg"`, "break dbga 1s"},
 		{"too long", "/links/dbg/break?end=a&duration=1h", 400, "not how long a break can be", ""},
 		{"no time", "/links/dbg/break?end=a&duration=long", 400, "not how long a break can be", ""},
 		{"no end", "/links/dbg/break", 400, "?end=a", ""},
