@@ -1,6 +1,10 @@
 package config
 
 import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -10,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -71,21 +76,81 @@ func (c *checker) keyPair(entry *endEntry, key string) (cert, private string) {
 	if cert == "" || private == "" {
 		return cert, private
 	}
-	if _, err := x509.ParseCertificate(firstCertificate(cert)); err != nil {
-		c.add(key+".cert", "the certificate in %s is broken: %s; make it anew", c.path(entry.Cert), err)
-	} else if _, err := tls.X509KeyPair([]byte(cert), []byte(private)); err != nil {
+	certs := c.certificates(key+".cert", entry.Cert, cert)
+	if certs == nil {
+		return cert, private
+	}
+	if why := unusable(certs[0].PublicKey); why != "" {
+		c.add(key+".cert", "the certificate in %s is of no use for TLS: %s; make one with a key of P-256, for example", c.path(entry.Cert), why)
+		return cert, private
+	}
+	_, err := tls.X509KeyPair([]byte(cert), []byte(private))
+	switch {
+	case err == nil:
+	case !strings.Contains(err.Error(), "does not match"): // crypto/tls has no error to compare with
+		c.add(key+".key", "the key in %s is broken or of a kind that cannot be used: %s; RSA, ECDSA with P-256, P-384 or P-521, and Ed25519 can", c.path(entry.Key), err)
+	case len(certs) > 1:
+		c.add(key+".key", "%s is not the key of the first certificate in %s: %s; the hub's own has to be the first, before those that signed it", c.path(entry.Key), c.path(entry.Cert), err)
+	default:
 		c.add(key+".key", "%s is not the key of the certificate in %s: %s; if both are just being renewed, reload when they are there", c.path(entry.Key), c.path(entry.Cert), err)
 	}
 	return cert, private
 }
 
+// minRSA is how many bits of RSA crypto/rsa signs with.
+const minRSA = 1024
+
+// unusable says why crypto/tls takes such a key, and then fails every handshake; "" if it does not.
+func unusable(public any) string {
+	switch public := public.(type) {
+	case *rsa.PublicKey:
+		if bits := public.N.BitLen(); bits < minRSA {
+			return fmt.Sprintf("RSA of %d bits is too weak", bits)
+		}
+	case *ecdsa.PublicKey:
+		if public.Curve == elliptic.P224() {
+			return "TLS does not have the curve P-224"
+		}
+	case ed25519.PublicKey:
+	default:
+		return "its key is neither RSA nor ECDSA nor Ed25519"
+	}
+	return ""
+}
+
 // authorities reads a file of certificates that others are signed with.
 func (c *checker) authorities(key, name string) string {
 	text := c.pem(key, name, "CERTIFICATE")
-	if text != "" && !x509.NewCertPool().AppendCertsFromPEM([]byte(text)) {
-		c.add(key, "the certificate in %s is broken; make it anew", c.path(name))
+	if text != "" {
+		c.certificates(key, name, text)
 	}
 	return text
+}
+
+// certificates reads all of them that are in the text of a file. If one is broken, a fault is noted, and nil returned: crypto/x509 would leave
+// out that of an authority, and crypto/tls send one that no client can read.
+func (c *checker) certificates(key, name, text string) []*x509.Certificate {
+	var certs []*x509.Certificate
+	for block, rest := pem.Decode([]byte(text)); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		which := fmt.Sprintf("the certificate in %s", c.path(name))
+		if len(certs) > 0 {
+			which = fmt.Sprintf("certificate %d in %s", len(certs)+1, c.path(name))
+		}
+		switch {
+		case err != nil && strings.Contains(err.Error(), "unsupported elliptic curve"):
+			c.add(key, "%s cannot be used: %s; make one with a key of P-256, for example", which, err)
+			return nil
+		case err != nil:
+			c.add(key, "%s is broken: %s; make it anew, or take it out", which, err)
+			return nil
+		}
+		certs = append(certs, cert)
+	}
+	return certs
 }
 
 // pem reads the file that key names, if it is written. It has to have a block of a type whose name ends with kind; else a fault is
@@ -107,7 +172,12 @@ func (c *checker) pem(key, name, kind string) string {
 		}
 		types = append(types, block.Type)
 	}
+	line := brokenBlock(text, kind)
 	switch {
+	case strings.HasPrefix(text, "\ufeff-----BEGIN "):
+		c.add(key, "%s starts with a byte order mark, which hides its first line; save it as UTF-8 without one", c.path(name))
+	case line > 0:
+		c.add(key, "the block in %s that starts in line %d is cut off or broken; copy it again, or make it anew", c.path(name), line)
 	case len(types) == 0:
 		c.add(key, "%s is not PEM (the text that starts with “-----BEGIN %s-----”); convert it with openssl", c.path(name), kind)
 	case !slices.ContainsFunc(types, func(t string) bool { return fits(t, kind) }):
@@ -123,13 +193,22 @@ func fits(t, kind string) bool {
 	return t == kind || kind == "PRIVATE KEY" && strings.HasSuffix(t, " "+kind)
 }
 
-func firstCertificate(text string) []byte {
-	for block, rest := pem.Decode([]byte(text)); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type == "CERTIFICATE" {
-			return block.Bytes
+// blockStart is what a PEM block of a type starts with.
+var blockStart = regexp.MustCompile(`(?m)^-----BEGIN (.*?)-----`)
+
+// brokenBlock returns the line at which a PEM block of a kind starts that pem.Decode would leave out, silently; 0 if there is none.
+func brokenBlock(text, kind string) (line int) {
+	starts := blockStart.FindAllStringSubmatchIndex(text, -1)
+	for i, at := range starts {
+		end := len(text)
+		if i+1 < len(starts) {
+			end = starts[i+1][0]
+		}
+		if block, _ := pem.Decode([]byte(text[at[0]:end])); block == nil && fits(text[at[2]:at[3]], kind) {
+			return 1 + strings.Count(text[:at[0]], "\n")
 		}
 	}
-	return nil
+	return 0
 }
 
 // path is where a file is that the config names.
