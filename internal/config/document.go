@@ -127,6 +127,8 @@ func (f *findings) holdKeys(mapping *yaml.Node, want reflect.Type, parent string
 		field, known := fields[name.Value]
 		switch {
 		case name.ShortTag() == "!!merge":
+		case !known && elsewhere(want, name.Value) != "":
+			f.at(name, key, "%s is a key of %s", name.Value, elsewhere(want, name.Value))
 		case !known:
 			f.unknown(name, key, names)
 		case first[name.Value] > 0:
@@ -139,6 +141,22 @@ func (f *findings) holdKeys(mapping *yaml.Node, want reflect.Type, parent string
 		}
 	}
 	mapping.Content = fitting
+}
+
+// elsewhere tells where a key belongs that was written in an end, but is one of its link, or the other way round; "" if it is neither.
+func elsewhere(want reflect.Type, name string) string {
+	link, _ := keysOf(reflect.TypeFor[linkEntry]())
+	end, _ := keysOf(reflect.TypeFor[endEntry]())
+	switch {
+	case want == reflect.TypeFor[endEntry]() && link[name] != nil && name != "a" && name != "b":
+		return "the link, beside a and b"
+	case want == reflect.TypeFor[linkEntry]() && (name == "listen" || name == "connect" || name == "pty" || name == "device"):
+		return "an end, inside a or b: {" + name + ": …}"
+	case want == reflect.TypeFor[linkEntry]() && end[name] != nil:
+		return "an end, inside a or b: {listen: …, " + name + ": …}"
+	default:
+		return ""
+	}
 }
 
 // keysOf lists the keys of a struct with the types of their values, and their names in order.

@@ -91,6 +91,10 @@ func TestLoadRefusesEnds(t *testing.T) {
 		{"a device to connect to", "{connect: /dev/ttyUSB0}", []string{"links[0].a.connect: /dev/ttyUSB0 is where devices are"}},
 		{"a scheme of another way", "pty:/x", []string{"links[0].a: \"pty:/x\": write {pty: /x}"}},
 		{"a scheme behind its way", "{device: 'device:/dev/ttyS0'}", []string{`links[0].a.device: "device:/dev/ttyS0": write the path alone, {device: /dev/ttyS0}`}},
+		{"keys of the link in an end", "{listen: /1, restart: never, absent: hold, name: y}", []string{
+			"3:21: links[0].a.restart: restart is a key of the link, beside a and b", "links[0].a.absent: absent is a key of the link", "links[0].a.name: name is a key of the link"}},
+		{"a key of an end in the link", "/1\n    mode: '0660'", []string{"4:5: links[0].mode: mode is a key of an end, inside a or b: {listen: …, mode: …}"}},
+		{"a way in the link", "/1\n    pty: /2", []string{"4:5: links[0].pty: pty is a key of an end, inside a or b: {pty: …}"}},
 		{"a folder as a device", "{device: /dev/}", []string{`links[0].a.device: "/dev/" names a folder`}},
 
 		{"no host to connect to", "{connect: 'tcp::4555'}", []string{"3:18: links[0].a.connect: tcp::4555 names no host to connect to; write tcp:HOST:4555, such as tcp:127.0.0.1:4555"}},
