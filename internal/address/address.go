@@ -24,6 +24,12 @@ const (
 // MaxUnixPath is the longest path, in bytes, that fits into sun_path of unix(7) with its final NUL.
 const MaxUnixPath = 107
 
+// The longest path and name of a file, in bytes: PATH_MAX of linux/limits.h without the final NUL, and NAME_MAX.
+const (
+	maxPath = 4095
+	maxName = 255
+)
+
 // Address names one end of a link. The zero Address is no address. Addresses are comparable: two that are equal name the same thing.
 type Address struct {
 	kind Kind
@@ -69,6 +75,17 @@ func ParseFile(kind Kind, text, dir string) (Address, error) {
 	path, err := parsePath(text, text, dir)
 	if err != nil {
 		return Address{}, err
+	}
+	if kind == Device && !strings.Contains(text, "/") {
+		return Address{}, fmt.Errorf("%q would be a file in %s; write /dev/%[3]s (or ./%[3]s for a file of that name)", text, dir, text)
+	}
+	if len(path) > maxPath {
+		return Address{}, fmt.Errorf("the path is %d bytes long, and can have %d", len(path), maxPath)
+	}
+	for name := range strings.SplitSeq(path, "/") {
+		if len(name) > maxName {
+			return Address{}, fmt.Errorf("the name %.20s… is %d bytes long, and can have %d", name, len(name), maxName)
+		}
 	}
 	return Address{kind: kind, name: path}, nil
 }

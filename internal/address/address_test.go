@@ -120,6 +120,11 @@ func TestParseFile(t *testing.T) {
 		{"a colon after a folder", "./a:b", "/etc/serialhub/a:b", ""},
 		{"longer than a socket's", "/" + strings.Repeat("x", 200), "/" + strings.Repeat("x", 200), ""},
 		{"empty", "", "", "empty"},
+		{"the longest name", "/x/" + strings.Repeat("n", 255), "/x/" + strings.Repeat("n", 255), ""},
+		{"the longest path", strings.Repeat("/12345678", 455), strings.Repeat("/12345678", 455), ""},
+		{"a longer name", "/x/" + strings.Repeat("n", 256) + "/y", "", "the name nnnnnnnnnnnnnnnnnnnn… is 256 bytes long, and can have 255"},
+		{"a longer path", strings.Repeat("/12345678", 455) + "1", "", "the path is 4096 bytes long, and can have 4095"},
+		{"too long once it is absolute", strings.Repeat("12345678/", 454) + "x", "", "the path is 4102 bytes"},
 		{"a folder", "/dev/", "", "folder"},
 		{"a home", "~/x", "", "not expanded"},
 		{"a scheme", "pty:/x", "", "write the path alone, {pty: /x} (or ./pty:/x"},
@@ -144,6 +149,17 @@ func TestParseFile(t *testing.T) {
 	}
 	if other, err := address.ParseFile(address.Device, "/x", "/"); err != nil || one == other {
 		t.Errorf("a pseudo-terminal is the device %q, %v", other, err)
+	}
+}
+
+func TestParseFileOfADevice(t *testing.T) {
+	t.Parallel()
+	if got, err := address.ParseFile(address.Device, "ttyUSB0", "/etc/serialhub"); err == nil ||
+		err.Error() != `"ttyUSB0" would be a file in /etc/serialhub; write /dev/ttyUSB0 (or ./ttyUSB0 for a file of that name)` {
+		t.Errorf("a name alone is %q, %v", got, err)
+	}
+	if got, err := address.ParseFile(address.Device, "./ttyUSB0", "/etc/serialhub"); err != nil || got.Path() != "/etc/serialhub/ttyUSB0" {
+		t.Errorf("a relative path is %q, %v", got, err)
 	}
 }
 

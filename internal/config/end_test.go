@@ -3,6 +3,7 @@ package config_test
 import (
 	"crypto/tls"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,6 +92,8 @@ func TestLoadRefusesEnds(t *testing.T) {
 		{"a device to connect to", "{connect: /dev/ttyUSB0}", []string{"links[0].a.connect: /dev/ttyUSB0 is where devices are"}},
 		{"a scheme of another way", "pty:/x", []string{"links[0].a: \"pty:/x\": write {pty: /x}"}},
 		{"a scheme behind its way", "{device: 'device:/dev/ttyS0'}", []string{`links[0].a.device: "device:/dev/ttyS0": write the path alone, {device: /dev/ttyS0}`}},
+		{"a device without its folder", "{device: ttyUSB0}", []string{`3:17: links[0].a.device: "ttyUSB0" would be a file in `}},
+		{"a name that no file can have", "{pty: /" + strings.Repeat("n", 256) + "}", []string{"links[0].a.pty: the name nnnnnnnnnnnnnnnnnnnn… is 256 bytes long"}},
 		{"keys of the link in an end", "{listen: /1, restart: never, absent: hold, name: y}", []string{
 			"3:21: links[0].a.restart: restart is a key of the link, beside a and b", "links[0].a.absent: absent is a key of the link", "links[0].a.name: name is a key of the link"}},
 		{"a key of an end in the link", "/1\n    mode: '0660'", []string{"4:5: links[0].mode: mode is a key of an end, inside a or b: {listen: …, mode: …}"}},
