@@ -41,8 +41,10 @@ func TestParse(t *testing.T) {
 		{"TLS", "tls:lab7:4555", "tls:lab7:4555", ""},
 		{"vsock", "vsock:3:4555", "vsock:3:4555", ""},
 		{"vsock of any context", "vsock:any:0", "vsock:any:0", ""},
-		{"vsock of the host", "vsock:host:1", "vsock:2:1", ""},
-		{"vsock of this machine", "vsock:local:4294967294", "vsock:1:4294967294", ""},
+		{"vsock of the host", "vsock:host:1", "vsock:host:1", ""},
+		{"vsock of this machine", "vsock:local:4294967294", "vsock:local:4294967294", ""},
+		{"vsock of the host by its number", "vsock:2:1", "vsock:host:1", ""},
+		{"vsock of this machine by its number", "vsock:01:1", "vsock:local:1", ""},
 		{"the longest path", longest, "unix:" + longest, longest},
 	}
 	for _, test := range tests {
@@ -163,6 +165,19 @@ func TestParseFileOfADevice(t *testing.T) {
 	}
 }
 
+func TestNamesOfContexts(t *testing.T) {
+	t.Parallel()
+	for named, number := range map[string]string{"vsock:local:1": "vsock:1:1", "vsock:host:1": "vsock:2:1"} {
+		one, err := address.Parse(named, "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if other, err := address.Parse(number, "/"); err != nil || one != other || one.String() != named {
+			t.Errorf("%s is %q, and %s is %q, %v", named, one, number, other, err)
+		}
+	}
+}
+
 func TestParts(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string][2]string{"tcp::1": {"", "1"}, "tls:[::1]:2": {"::1", "2"}, "tcp:lab7:3": {"lab7", "3"}} {
@@ -171,7 +186,7 @@ func TestParts(t *testing.T) {
 			t.Errorf("%s is host %q, port %q, %v", text, host, port, err)
 		}
 	}
-	for text, want := range map[string][2]uint32{"vsock:any:1": {address.AnyCID, 1}, "vsock:3:2": {3, 2}} {
+	for text, want := range map[string][2]uint32{"vsock:any:1": {address.AnyCID, 1}, "vsock:3:2": {3, 2}, "vsock:local:1": {1, 1}, "vsock:host:1": {2, 1}} {
 		addr, err := address.Parse(text, "/")
 		if cid, port := addr.ContextPort(); err != nil || [2]uint32{cid, port} != want || addr != address.FromVSock(cid, port) {
 			t.Errorf("%s is context %d, port %d, %v", text, cid, port, err)
@@ -181,7 +196,7 @@ func TestParts(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	for _, text := range []string{"/tmp/a", "unix:/tmp/a", "unix:///a", "unix:@a", "a", "../a", "unix:", "tcp:a:1", "//", "@", "unix:@a\x00", "./a:b/..",
-		"tcp::1", "tls:[fe80::1%eth0]:01", "tcp:[::ffff:1.2.3.4]:1", "tls:A.b:65535", "vsock:any:1", "vsock:03:4294967294", "pty:/x", "device:x"} {
+		"tcp::1", "tls:[fe80::1%eth0]:01", "tcp:[::ffff:1.2.3.4]:1", "tls:A.b:65535", "vsock:any:1", "vsock:03:4294967294", "vsock:local:1", "vsock:2:1", "pty:/x", "device:x"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -83,8 +83,10 @@ func splitVSock(text string) (cid, port uint32, err error) {
 }
 
 func joinVSock(cid, port uint32) string {
-	if cid == AnyCID {
-		return fmt.Sprintf("any:%d", port)
+	for name, named := range contexts() {
+		if named == cid {
+			return fmt.Sprintf("%s:%d", name, port)
+		}
 	}
 	return fmt.Sprintf("%d:%d", cid, port)
 }

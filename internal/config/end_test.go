@@ -163,7 +163,7 @@ func TestLoadRefusesAddressesTwice(t *testing.T) {
 		{"one address, and all", "tcp:127.0.0.1:1", "tcp::1", "tcp::1 takes the port of links[0].a, too"},
 		{"all addresses, and one", "tcp::1", "'tcp:[::1]:1'", "takes the port of links[0].a"},
 		{"all of IPv4, and all", "tcp:0.0.0.0:1", "tcp::1", "takes the port"},
-		{"any context, and one", "vsock:any:1", "vsock:2:1", "vsock:2:1 takes the port"},
+		{"any context, and one", "vsock:any:1", "vsock:2:1", "vsock:host:1 takes the port"},
 		{"the API's", "tcp:127.0.0.1:7373", "/1", "tcp:127.0.0.1:7373 is already the address of api.listen"},
 		{"the API's among all", "tcp::7373", "/1", "tcp::7373 takes the port of api.listen"},
 		{"other ports", "tcp::1", "tcp::2", ""},

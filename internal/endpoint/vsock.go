@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -71,23 +73,46 @@ func dialVSock(ctx context.Context, s Spec) (Peer, error) {
 	return vmPeer(fd, s.Via(), fmt.Sprintf("%d:%d", cid, port)), nil
 }
 
+// Contexts of vsock(7) that are not those of a VM.
+const (
+	localCID = unix.VMADDR_CID_LOCAL
+	hostCID  = unix.VMADDR_CID_HOST
+)
+
 // describeVSock adds to an error what a person can do about it.
 func describeVSock(addr address.Address, err error) error {
 	cid, port := addr.ContextPort()
 	switch {
 	case errors.Is(err, unix.EAFNOSUPPORT):
 		return fmt.Errorf("%s: this kernel has no vsock (%w); load it: modprobe vsock", addr, err)
-	case errors.Is(err, unix.EADDRNOTAVAIL):
-		return fmt.Errorf("%s: %d is not the context of this machine (%w); write vsock:any:%d", addr, cid, err, port)
 	case errors.Is(err, unix.EADDRINUSE):
 		return fmt.Errorf("%s is in use by another program (%w); choose another port", addr, err)
-	case errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.ECONNREFUSED):
-		return fmt.Errorf("nobody listens at %s (%w); start the program in the VM that does", addr, err)
-	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.ETIMEDOUT):
-		return fmt.Errorf("there is no VM with the context %d (%w); start it with a vsock device of that guest-cid, and on its host: modprobe vhost_vsock", cid, err)
 	case errors.Is(err, unix.EACCES):
 		return fmt.Errorf("%s: uid %d may not use a port below 1024 (%w); choose a higher one", addr, os.Geteuid(), err)
+	case errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.ECONNREFUSED):
+		where := " in the VM"
+		if cid == localCID || cid == hostCID {
+			where = ""
+		}
+		return fmt.Errorf("nobody listens at %s (%w); start the program%s that does", addr, err, where)
+	case isNoWay(err) && cid == localCID:
+		return fmt.Errorf("%s: this kernel has no vsock within the machine (%w); load it: modprobe vsock_loopback", addr, err)
+	case errors.Is(err, unix.EADDRNOTAVAIL) && cid == hostCID:
+		return fmt.Errorf("%s: this machine is not the host of VMs (%w); modprobe vhost_vsock if it shall be, or write vsock:any:%d", addr, err, port)
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		return fmt.Errorf("%s: %d is not the context of this machine (%w); write vsock:any:%d", addr, cid, err, port)
+	case isNoWay(err) && cid == hostCID:
+		return fmt.Errorf("%s: the host cannot be reached (%w); in a VM, start it with a vsock device; on the host itself: modprobe -a vhost_vsock vsock_loopback", addr, err)
+	case isNoWay(err):
+		return fmt.Errorf("there is no VM with the context %d (%w); start it with a vsock device of that guest-cid, and on its host: modprobe vhost_vsock", cid, err)
 	default:
 		return fmt.Errorf("%s: %w", addr, err)
 	}
+}
+
+// isNoWay tells whether there is nothing that has the context, or nothing that leads there.
+func isNoWay(err error) bool {
+	return slices.ContainsFunc([]syscall.Errno{unix.EADDRNOTAVAIL, unix.ENODEV, unix.ENETUNREACH, unix.EHOSTUNREACH, unix.ETIMEDOUT}, func(no syscall.Errno) bool {
+		return errors.Is(err, no)
+	})
 }
