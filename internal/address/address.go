@@ -46,8 +46,11 @@ func Parse(text, dir string) (Address, error) {
 	}
 	switch Kind(scheme) {
 	case "":
-		if strings.HasPrefix(text, "@") {
+		switch {
+		case strings.HasPrefix(text, "@"):
 			return Address{}, fmt.Errorf("%q: write unix:%s for a socket in the abstract namespace", text, text)
+		case strings.HasPrefix(text, ":"):
+			return Address{}, noKind(text, "there is no kind of address before the colon")
 		}
 		return parseUnix(text, rest, dir)
 	case Unix:
@@ -56,12 +59,22 @@ func Parse(text, dir string) (Address, error) {
 		return parseHostPort(Kind(scheme), text, rest)
 	case VSock:
 		return parseVSock(text, rest)
-	case PTY, Device:
-		return Address{}, fmt.Errorf("%q: write {%s: %s}", text, scheme, rest)
+	case PTY, Device, "listen", "connect":
+		return Address{}, fmt.Errorf("%q: write {%s: %s}", text, scheme, strings.TrimLeft(rest, " "))
 	default:
-		return Address{}, fmt.Errorf("%q: %q is not a kind of address known here; write a path, unix:/path, unix:@name, "+
-			"tcp:host:port, tls:host:port or vsock:cid:port", text, scheme)
+		return Address{}, noKind(text, fmt.Sprintf("%q is not a kind of address known here", scheme))
 	}
+}
+
+// noKind is the error of an address that has a colon, but no known kind before it.
+func noKind(text, why string) error {
+	right := "a path, unix:/path, unix:@name, tcp:host:port, tls:host:port or vsock:cid:port"
+	if addr, err := readHostPort(TCP, text); err == nil {
+		right = addr.String()
+	} else if meant := guess(TCP, text); meant != "" {
+		right = meant
+	}
+	return fmt.Errorf("%q: %s; write %s (or ./%s for a socket's file of that name)", text, why, right, text)
 }
 
 // ParseFile reads the path of a pseudo-terminal's link, or of a serial port.

@@ -20,23 +20,73 @@ var (
 
 // parseHostPort reads host:port; the host may be empty, a name, or an address, in brackets for IPv6.
 func parseHostPort(kind Kind, text, rest string) (Address, error) {
+	addr, err := readHostPort(kind, rest)
+	if err == nil {
+		return addr, nil
+	}
+	meant := guess(kind, rest)
+	if meant == "" {
+		meant = fmt.Sprintf("%s:host:port, such as %[1]s:lab7:4555 or %[1]s:[::1]:4555", kind)
+	}
+	return Address{}, fmt.Errorf("%q: %w; write %s", text, err, meant)
+}
+
+func readHostPort(kind Kind, rest string) (Address, error) {
 	host, port, err := net.SplitHostPort(rest)
 	if err != nil {
-		if addr, perr := netip.ParseAddr(rest); perr == nil && addr.Is6() {
-			return Address{}, fmt.Errorf("%q: an IPv6 address is written in brackets: %s:[%s]:PORT", text, kind, rest)
-		}
-		return Address{}, fmt.Errorf("%q is not a host and a port; write %s:host:port, such as %[2]s:lab7:4555 or %[2]s:[::1]:4555", text, kind)
+		return Address{}, fmt.Errorf("%q is not a host and a port", rest)
 	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || n == 0 {
-		return Address{}, fmt.Errorf("%q: %q is not a port; it can be from 1 to 65535", text, port)
+	if !isPort(port) {
+		return Address{}, fmt.Errorf("%q is not a port, from 1 to 65535", port)
 	}
+	n, _ := strconv.ParseUint(port, 10, 16) // it is one
 	if addr, err := netip.ParseAddr(host); err == nil {
 		host = addr.Unmap().String()
 	} else if host = strings.ToLower(host); host != "" && (!hostName.MatchString(host) || brokenIP.MatchString(host)) {
-		return Address{}, fmt.Errorf("%q: %q is neither the name of a host nor an IP address", text, host)
+		return Address{}, fmt.Errorf("%q is neither the name of a host nor an IP address", host)
 	}
 	return Address{kind: kind, name: net.JoinHostPort(host, strconv.FormatUint(n, 10))}, nil
+}
+
+func isPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && n > 0
+}
+
+func isIPv6(text string) bool {
+	addr, err := netip.ParseAddr(text)
+	return err == nil && addr.Is6()
+}
+
+// guess says how that is written what was probably meant by text, which is not host:port; "" if there is no telling.
+func guess(kind Kind, text string) string {
+	if bare, isURL := strings.CutPrefix(text, "//"); isURL {
+		bare = strings.TrimRight(bare, "/")
+		if addr, err := readHostPort(kind, bare); err == nil {
+			return addr.String()
+		}
+		text = bare
+	}
+	if isPort(text) {
+		return fmt.Sprintf("%s::%s to listen on all addresses of this machine, or %[1]s:HOST:%[2]s", kind, text)
+	}
+	cut := max(0, strings.LastIndexByte(text, ':'))
+	host, port := text[:cut], strings.TrimPrefix(text[cut:], ":")
+	switch {
+	case host == "*" && isPort(port):
+		return fmt.Sprintf("%s::%s, which is all addresses of this machine", kind, port)
+	case isIPv6(host) && isPort(port) && isIPv6(text):
+		return fmt.Sprintf("an IPv6 address in brackets: %s:[%s]:%s, or %[1]s:[%[4]s]:PORT", kind, host, port, text)
+	case isIPv6(host) && isPort(port):
+		return fmt.Sprintf("an IPv6 address in brackets: %s:[%s]:%s", kind, host, port)
+	case isIPv6(text):
+		return fmt.Sprintf("an IPv6 address in brackets: %s:[%s]:PORT", kind, text)
+	}
+	text = strings.TrimSuffix(text, ":")
+	if _, err := readHostPort(kind, text+":1"); err == nil && text != "" {
+		return fmt.Sprintf("%s:%s:PORT", kind, text)
+	}
+	return ""
 }
 
 // HostPort returns the host, "" for any, and the port of a TCP or TLS address.

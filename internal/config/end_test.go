@@ -94,6 +94,8 @@ func TestLoadRefusesEnds(t *testing.T) {
 		{"a scheme behind its way", "{device: 'device:/dev/ttyS0'}", []string{`links[0].a.device: "device:/dev/ttyS0": write the path alone, {device: /dev/ttyS0}`}},
 		{"a device without its folder", "{device: ttyUSB0}", []string{`3:17: links[0].a.device: "ttyUSB0" would be a file in `}},
 		{"a name that no file can have", "{pty: /" + strings.Repeat("n", 256) + "}", []string{"links[0].a.pty: the name nnnnnnnnnnnnnnnnnnnn… is 256 bytes long"}},
+		{"a port alone", "{listen: ':4555'}", []string{`3:17: links[0].a.listen: ":4555": there is no kind of address before the colon; write tcp::4555`}},
+		{"a port alone, in the short form", "':4555'", []string{`links[0].a: ":4555": there is no kind`}},
 		{"keys of the link in an end", "{listen: /1, restart: never, absent: hold, name: y}", []string{
 			"3:21: links[0].a.restart: restart is a key of the link, beside a and b", "links[0].a.absent: absent is a key of the link", "links[0].a.name: name is a key of the link"}},
 		{"a key of an end in the link", "/1\n    mode: '0660'", []string{"4:5: links[0].mode: mode is a key of an end, inside a or b: {listen: …, mode: …}"}},
