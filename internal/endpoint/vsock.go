@@ -84,7 +84,7 @@ func describeVSock(addr address.Address, err error) error {
 	cid, port := addr.ContextPort()
 	switch {
 	case errors.Is(err, unix.EAFNOSUPPORT):
-		return fmt.Errorf("%s: this kernel has no vsock (%w); load it: modprobe vsock", addr, err)
+		return fmt.Errorf("%s: the kernel has no vsock for the hub (%w); load it (modprobe vsock), or allow it to its service (RestrictAddressFamilies=AF_VSOCK)", addr, err)
 	case errors.Is(err, unix.EADDRINUSE):
 		return fmt.Errorf("%s is in use by another program (%w); choose another port", addr, err)
 	case errors.Is(err, unix.EACCES):

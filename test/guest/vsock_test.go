@@ -42,7 +42,7 @@ func vsockErrors(t *testing.T, g *guest) {
   - {name: nowhere, a: {connect: "vsock:77:4556"}, b: /tmp/c}
   - {name: foreign, a: {listen: "vsock:77:4555"}, b: /tmp/d}`)
 	for name, want := range map[string]string{
-		"nobody":  "nobody listens at vsock:1:4556",
+		"nobody":  "nobody listens at vsock:local:4556",
 		"nowhere": "there is no VM with the context 77",
 		"foreign": "77 is not the context of this machine",
 	} {
