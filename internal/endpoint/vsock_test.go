@@ -18,7 +18,7 @@ func TestDescribeVSock(t *testing.T) {
 		err  error
 		says string
 	}{
-		{"vsock:local:1", unix.EAFNOSUPPORT, "vsock:local:1: this kernel has no vsock (connect: "},
+		{"vsock:local:1", unix.EAFNOSUPPORT, "vsock:local:1: the kernel has no vsock for the hub (connect: "},
 		{"vsock:local:1", unix.ENODEV, "modprobe vsock_loopback"},
 		{"vsock:1:1", unix.ETIMEDOUT, "modprobe vsock_loopback"},
 		{"vsock:local:1", unix.EADDRNOTAVAIL, "modprobe vsock_loopback"},

@@ -39,7 +39,7 @@ func newService(t *testing.T, binary string, managed bool, links string) *servic
 			<-s.process.ended
 		}
 		if t.Failed() {
-			t.Log(tail(s.log()))
+			t.Log(testenv.Tail(s.log()))
 		}
 	})
 	return s
@@ -184,7 +184,7 @@ func (s *service) logs(from int, texts ...string) {
 				return nil
 			}
 		}
-		return fmt.Errorf("it logs %q", tail(s.log()[from:]))
+		return fmt.Errorf("it logs %q", testenv.Tail(s.log()[from:]))
 	})
 }
 

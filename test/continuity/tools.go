@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"serialhub/internal/testenv"
 )
 
 // patience is how long a test waits for what should happen at once, on a machine that may be busy.
@@ -12,18 +14,7 @@ const patience = 30 * time.Second
 // eventually polls a condition until it holds; its last error says what was still wrong when patience ran out.
 func eventually(t *testing.T, what string, condition func() error) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	poll := time.NewTicker(2 * time.Millisecond)
-	defer poll.Stop()
-	for ; ; <-poll.C {
-		err := condition()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("waiting until %s: %v", what, err)
-		}
-	}
+	testenv.Eventually(t, patience, "waiting until "+what, condition)
 }
 
 // pass lets time go by: to meet a random moment, or to see that nothing happens in it.
@@ -35,13 +26,4 @@ func unless(holds bool, format string, values ...any) error {
 		return nil
 	}
 	return fmt.Errorf(format, values...)
-}
-
-// tail is the end of a long text, for messages.
-func tail(text string) string {
-	const most = 16384
-	if len(text) > most {
-		return "…" + text[len(text)-most:]
-	}
-	return text
 }

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"testing"
 	"time"
+
+	"serialhub/internal/testenv"
 )
 
 var (
@@ -105,6 +107,6 @@ func (c *client) expect(t *testing.T, pattern *regexp.Regexp) {
 	t.Helper()
 	if _, err := c.received.waitFor(pattern, 0, patience); err != nil {
 		text, _, _ := c.received.snapshot()
-		t.Fatalf("%v; what came last:\n%s", err, tail(text))
+		t.Fatalf("%v; what came last:\n%s", err, testenv.Tail(string(text)))
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"serialhub/internal/testenv"
 )
 
 // hub is the hub under test, a process of its own. The test that started it owns
@@ -98,7 +100,7 @@ func (h *hub) start(t *testing.T, links string) {
 		h.stop(t)
 		if t.Failed() {
 			text, _ := os.ReadFile(log.Name())
-			t.Logf("the hub's log:\n%s", tail(text))
+			t.Logf("the hub's log:\n%s", testenv.Tail(string(text)))
 		}
 	})
 }

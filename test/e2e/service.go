@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"serialhub/internal/testenv"
 )
 
 // service is a hub that a real systemd runs as packaging/ says, in a container; its sockets are in a folder that the
@@ -73,7 +75,7 @@ func startService(t *testing.T, link string) *service {
 	t.Cleanup(func() {
 		if t.Failed() {
 			log, _ := s.try("journalctl --no-pager --quiet --unit serialhub")
-			t.Logf("the hub's log:\n%s", tail([]byte(log)))
+			t.Logf("the hub's log:\n%s", testenv.Tail(log))
 		}
 	})
 	s.run(t, fmt.Sprintf(setUp, s.folder))

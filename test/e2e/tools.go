@@ -6,9 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
+
+	"serialhub/internal/testenv"
 )
 
 // patience bounds each single wait. It is not a measure of anything: without KVM
@@ -63,15 +64,7 @@ func missing() []string {
 // needTools skips the test if something is missing, or fails it if the tests are demanded.
 func needTools(t *testing.T) {
 	t.Helper()
-	absent := missing()
-	if len(absent) == 0 {
-		return
-	}
-	complaint := fmt.Sprintf("missing: %s (run test/e2e/setup.sh)", strings.Join(absent, ", "))
-	if demanded() {
-		t.Fatal(complaint)
-	}
-	t.Skip(complaint)
+	testenv.Need(t, "e2e", missing())
 }
 
 // shortDir is a folder that lives as long as the test. The address of a unix socket
@@ -110,12 +103,3 @@ func eventually(t *testing.T, what string, condition func() error) {
 
 // hopelessError ends eventually at once: waiting longer cannot help.
 type hopelessError struct{ error }
-
-// tail is the end of a long text, for messages.
-func tail(text []byte) string {
-	const most = 4096
-	if len(text) > most {
-		return "…" + string(text[len(text)-most:])
-	}
-	return string(text)
-}

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"serialhub/internal/testenv"
 )
 
 // vm is a running QEMU with two serial ports. The first is the control line, a
@@ -115,7 +117,7 @@ func (v *vm) waitOutput(pattern *regexp.Regexp, from int) ([]string, error) {
 // lastWords is the end of the control line's output, with what QEMU said of an end.
 func (v *vm) lastWords() string {
 	text, _, _ := v.output.snapshot()
-	words := tail(text)
+	words := testenv.Tail(string(text))
 	select {
 	case <-v.exited:
 		words += fmt.Sprintf("\n[QEMU has exited: %v] %s", v.process.ProcessState, v.errors)

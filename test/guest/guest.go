@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"serialhub/internal/testenv"
 )
 
 // The guest's serial devices. The first is a 16550; the second can be unplugged. It comes back by the same name only if
@@ -116,7 +118,7 @@ func (g *guest) startQEMU(t *testing.T) {
 		g.qemu.Process.Kill()
 		<-g.exited
 		if t.Failed() {
-			t.Logf("the guest's console:\n%s", tail(g.console.String()))
+			t.Logf("the guest's console:\n%s", testenv.Tail(g.console.String()))
 		}
 	})
 }

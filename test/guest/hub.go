@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"serialhub/internal/testenv"
 )
 
 // hubURL is where the hub's API is in the guest.
@@ -42,7 +44,7 @@ func (g *guest) startHub(t *testing.T, links string) *hub {
 	t.Cleanup(func() {
 		h.signal(t, syscall.SIGKILL)
 		if log, _ := h.wait(t); t.Failed() {
-			t.Logf("the hub's log:\n%s", tail(log))
+			t.Logf("the hub's log:\n%s", testenv.Tail(log))
 		}
 	})
 	h.hear(t, "msg=started")

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"serialhub/internal/testenv"
 )
 
 // process is a program that runs in a guest.
@@ -85,7 +87,7 @@ func (p *process) wait(t *testing.T) (output string, code int) {
 func (p *process) said() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return tail(string(p.output))
+	return testenv.Tail(string(p.output))
 }
 
 // hear waits until the process has said something, after what was heard before.

@@ -6,9 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
+
+	"serialhub/internal/testenv"
 )
 
 // patience bounds each single wait, so that a busy machine meets it.
@@ -50,15 +51,7 @@ func missing() []string {
 // needTools skips the test if something is missing, or fails it if whoever runs the tests has run setup.sh.
 func needTools(t *testing.T) {
 	t.Helper()
-	absent := missing()
-	if len(absent) == 0 {
-		return
-	}
-	complaint := fmt.Sprintf("missing: %s (run test/guest/setup.sh)", strings.Join(absent, ", "))
-	if os.Getenv("SERIALHUB_GUEST") == "1" {
-		t.Fatal(complaint)
-	}
-	t.Skip(complaint)
+	testenv.Need(t, "guest", missing())
 }
 
 // goStatic runs the go command such that no program it builds needs a C library.
@@ -89,25 +82,5 @@ func shortDir(t *testing.T) string {
 // eventually polls a condition until it holds; its last error says what was still wrong when patience ran out.
 func eventually(t *testing.T, what string, condition func() error) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	poll := time.NewTicker(10 * time.Millisecond)
-	defer poll.Stop()
-	for ; ; <-poll.C {
-		err := condition()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: %v", what, err)
-		}
-	}
-}
-
-// tail is the end of a long text, for messages.
-func tail(text string) string {
-	const most = 8192
-	if len(text) > most {
-		return "…" + text[len(text)-most:]
-	}
-	return text
+	testenv.Eventually(t, patience, what, condition)
 }

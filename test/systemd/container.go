@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"serialhub/internal/testenv"
 )
 
 // testUnit runs one test in the container; what systemd then exits with is what the test binary did, but for a
@@ -152,13 +154,5 @@ func missing() []string {
 // needTools skips the test if something is missing, or fails it if whoever runs the tests has run setup.sh.
 func needTools(t *testing.T) {
 	t.Helper()
-	absent := missing()
-	if len(absent) == 0 {
-		return
-	}
-	complaint := fmt.Sprintf("missing: %s (run test/systemd/setup.sh)", strings.Join(absent, ", "))
-	if os.Getenv("SERIALHUB_SYSTEMD") == "1" {
-		t.Fatal(complaint)
-	}
-	t.Skip(complaint)
+	testenv.Need(t, "systemd", missing())
 }

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"serialhub/internal/testenv"
 )
 
 // patience bounds each single wait, so that a busy machine meets it.
@@ -48,25 +50,5 @@ func writeFile(t *testing.T, path, text string) {
 // eventually polls a condition until it holds; its last error says what was still wrong when patience ran out.
 func eventually(t *testing.T, what string, condition func() error) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	poll := time.NewTicker(5 * time.Millisecond)
-	defer poll.Stop()
-	for ; ; <-poll.C {
-		err := condition()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: %v", what, err)
-		}
-	}
-}
-
-// tail is the end of a long text, for messages.
-func tail(text string) string {
-	const most = 8192
-	if len(text) > most {
-		return "…" + text[len(text)-most:]
-	}
-	return text
+	testenv.Eventually(t, patience, what, condition)
 }

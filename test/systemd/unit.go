@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"serialhub/internal/testenv"
 )
 
 // unit is a unit of the container's systemd, by its name.
@@ -30,7 +32,7 @@ func writeUnit(t *testing.T, name, text string) unit {
 func (u unit) lastWords() string {
 	status, _ := run("systemctl", "status", "--no-pager", "--lines=0", string(u))
 	journal, _ := run("journalctl", "--boot", "--no-pager", "--quiet", "--output=short-precise", "--unit", string(u))
-	return status + "\n" + tail(journal)
+	return status + "\n" + testenv.Tail(journal)
 }
 
 // do has systemctl do something to the unit, and returns when that is done: start, stop, restart, reload, ….
