@@ -208,23 +208,51 @@ func (b *bridge) send() {
 	b.tcp.CloseWrite()  //nolint:errcheck // likewise
 }
 
-// receive carries what the peer says to the relay, until the peer has nothing more to say, also if the relay does not want it any more.
+// receive carries what the peer says to the relay, until the peer has nothing more to say, also if that cannot be handed on any more.
 func (b *bridge) receive() {
 	buf := make([]byte, bridgeBuffer)
 	wanted := true
 	for {
 		n, err := b.conn.Read(buf)
-		if n > 0 && wanted {
-			if _, err := b.near.Write(buf[:n]); err != nil {
-				wanted = false
-				b.hurry()
-			}
+		if n > 0 && wanted && !b.give(buf[:n]) {
+			wanted = false
+			b.hurry()
 		}
 		if err != nil {
 			b.depart(err)
 			return
 		}
 	}
+}
+
+// give hands on to the relay what the peer has said. While the relay holds the peer back, nobody reads the connection; so this looks now and then
+// whether it is still there. It returns false if the relay has hung up, or the connection is broken: what has not been handed on is lost then.
+func (b *bridge) give(p []byte) bool {
+	for {
+		if err := b.near.SetWriteDeadline(time.Now().Add(stallTime)); err != nil {
+			return false
+		}
+		n, err := b.near.Write(p)
+		p = p[n:]
+		if err == nil {
+			return true
+		}
+		if !isTimeout(err) || b.broken() {
+			return false
+		}
+	}
+}
+
+// broken tells whether nothing more can come, because the connection was reset or is dead, or is closed. The end of what a peer says is no reason: all
+// before that is delivered.
+func (b *bridge) broken() bool {
+	raw, err := b.tcp.SyscallConn()
+	if err != nil || b.hint.Load() != nil {
+		return true
+	}
+	lost := false
+	err = raw.Control(func(fd uintptr) { lost = poll(int(fd), 0)&(unix.POLLERR|unix.POLLHUP) != 0 })
+	return err != nil || lost
 }
 
 // depart hangs the relay up when the peer has left.
@@ -242,7 +270,7 @@ func (b *bridge) depart(err error) {
 	}
 }
 
-// fail ends the connection for a reason that the other direction cannot know. What has come from the peer is delivered still.
+// fail ends the connection for a reason that the other direction cannot know. What has come from the peer is delivered still, unless it is held back.
 func (b *bridge) fail(err error) {
 	if err = ended(err); err != nil {
 		b.hint.CompareAndSwap(nil, &err)

@@ -381,14 +381,108 @@ func TestTLSResetIsADeparture(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, side, last)
-	tcp := conn.NetConn().(*net.TCPConn)
-	if err := errors.Join(tcp.SetLinger(0), tcp.Close()); err != nil {
-		t.Fatal(err)
-	}
+	reset(t, conn)
 	if err := side.departure(); !errors.Is(err, unix.ECONNRESET) {
 		t.Errorf("the peer has left with %v, want ECONNRESET", err)
 	}
 	expectLast(t, side, nil)
+}
+
+// reset has the kernel send a RST.
+func reset(t *testing.T, conn *tls.Conn) {
+	t.Helper()
+	tcp := conn.NetConn().(*net.TCPConn)
+	if err := errors.Join(tcp.SetLinger(0), tcp.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTLSHeldBack has peers that are lost while the relay reads nothing. What has got as far as the pair can still be read.
+func TestTLSHeldBack(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		lose   func(*testing.T, *tls.Conn)
+		within time.Duration
+		size   int // of what the relay has written meanwhile
+		says   func(error) bool
+	}{
+		"reset":   {reset, 2 * time.Second, 0, func(err error) bool { return errors.Is(err, unix.ECONNRESET) }},
+		"dead":    {func(t *testing.T, conn *tls.Conn) { mute(t, conn.NetConn().(*net.TCPConn)) }, 6 * time.Second, 0, isDead},
+		"sent to": {func(t *testing.T, conn *tls.Conn) { mute(t, conn.NetConn().(*net.TCPConn)) }, 6 * time.Second, 1, isDead},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newTLSHub(t)
+			h.spec.KeepAlive = 2 * time.Second
+			if err := h.Adjust(h.spec); err != nil {
+				t.Fatal(err)
+			}
+			conn, side := h.connect()
+			data := noise(16, 24<<20)
+			sent := make(chan struct{})
+			t.Cleanup(func() { conn.NetConn().Close(); <-sent })
+			var taken atomic.Int64
+			go func() {
+				defer close(sent)
+				for piece := range slices.Chunk(data, 10_000) {
+					n, err := conn.Write(piece)
+					if err != nil {
+						return
+					}
+					taken.Add(int64(n))
+				}
+			}()
+			for last := int64(-1); last != taken.Load(); <-time.After(2 * stallTime) {
+				last = taken.Load()
+			}
+			inPair := side.peer.Unread()
+			start := time.Now()
+			test.lose(t, conn)
+			if _, err := side.Write(make([]byte, test.size)); err != nil {
+				t.Fatal(err)
+			}
+			if err := side.departure(); !test.says(err) {
+				t.Errorf("the peer has left with %v", err)
+			}
+			if took := time.Since(start); took > test.within {
+				t.Errorf("it took %v to find out", took)
+			}
+			got, err := io.ReadAll(side)
+			if err != nil || len(got) < inPair || !bytes.Equal(got, data[:len(got)]) {
+				t.Errorf("read %d bytes, %v; want at least %d, as they were sent", len(got), err, inPair)
+			}
+		})
+	}
+}
+
+// stallTime is that of the bridge.
+const stallTime = 500 * time.Millisecond
+
+func isDead(err error) bool {
+	var dead *endpoint.DeadError
+	return errors.As(err, &dead) || errors.Is(err, unix.ETIMEDOUT)
+}
+
+// TestTLSHeldBackAndCloses has a peer leave cleanly that is held back for longer than it takes to notice one that is lost: nothing of what it has said
+// is lost.
+func TestTLSHeldBackAndCloses(t *testing.T) {
+	noDescriptorsLeft(t)
+	h := newTLSHub(t)
+	conn, side := h.connect()
+	last := noise(17, 1<<20)
+	wait := send(t, conn, last)
+	wait()
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-time.After(3 * stallTime):
+	case <-t.Context().Done():
+	}
+	expectLast(t, side, last)
+	if err := side.departure(); err != nil {
+		t.Errorf("the departure is unclean: %v", err)
+	}
 }
 
 // TestTLSPeerThatDoesNotRead has bridges end in time whose peer takes nothing.
