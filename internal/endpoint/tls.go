@@ -106,7 +106,11 @@ func (o *Opener) dialTLSOnce(ctx context.Context, s Spec) (Peer, error) {
 func handshake(ctx context.Context, conn *tls.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTime)
 	defer cancel()
-	return conn.HandshakeContext(ctx)
+	err := conn.HandshakeContext(ctx)
+	if errors.Is(err, context.Canceled) {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // subject names who has shown a certificate that was verified; "" if nobody has.

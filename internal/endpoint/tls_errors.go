@@ -45,6 +45,8 @@ func unwelcome(s Spec, err error) error {
 	switch {
 	case isTimeout(err):
 		return describe(fmt.Sprintf("the peer has not completed the TLS handshake within %v", handshakeTime), "does it speak TLS?")
+	case errors.Is(err, errCrowded):
+		return describe(fmt.Sprintf("the peer has not completed the TLS handshake within %v", fairShare), "does it speak TLS?")
 	case errors.As(err, &noTLS):
 		return describe("the peer does not speak TLS", "have it use TLS, or give this end a tcp address")
 	case isAlert(err):

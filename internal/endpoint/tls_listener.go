@@ -16,8 +16,10 @@ import (
 )
 
 const (
-	// greetings is how many handshakes there are at once. Who comes then waits in the backlog.
+	// greetings is how many handshakes there are at once. Who comes then waits.
 	greetings = 64
+	// silence is how long a peer may say nothing at all while others wait for a handshake, and fairShare how long its own may take then.
+	silence, fairShare = time.Second, 5 * time.Second
 	// arrivals is how many peers are kept that are ready to be accepted.
 	arrivals = 128
 	// acceptRest is how long nobody is let in after accept(2) has failed.
@@ -32,6 +34,8 @@ type tlsListener struct {
 	terms   atomic.Pointer[terms]
 	counter int // an eventfd that counts who is in queue
 	queue   chan arrival
+	slots   chan struct{} // one for each handshake
+	crowded chan struct{} // whoever receives from it gives up its handshake for somebody who waits
 	running sync.WaitGroup
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
@@ -65,7 +69,10 @@ func (o *Opener) bindTLS(s Spec) (Listener, error) {
 
 // adoptTLS makes a Listener of a TCP socket that is bound. It owns the descriptor, also if it returns an error.
 func (o *Opener) adoptTLS(fd int, s Spec, foreign bool) (Listener, error) {
-	l := &tlsListener{socket: socket{fd: fd, name: s.Address.String(), foreign: foreign}, opener: o, queue: make(chan arrival, arrivals)}
+	l := &tlsListener{
+		socket: socket{fd: fd, name: s.Address.String(), foreign: foreign}, opener: o,
+		queue: make(chan arrival, arrivals), slots: make(chan struct{}, greetings), crowded: make(chan struct{}),
+	}
 	err := l.Adjust(s)
 	if err == nil {
 		l.counter, err = unix.Eventfd(0, unix.EFD_SEMAPHORE|unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
@@ -101,17 +108,10 @@ func (l *tlsListener) Listen() error {
 
 // take accepts connections until Close.
 func (l *tlsListener) take() {
-	slots := make(chan struct{}, greetings)
 	rests := false // it has failed, and that is known
 	for l.ctx.Err() == nil {
-		select {
-		case slots <- struct{}{}:
-		case <-l.ctx.Done():
-			return
-		}
 		tcp, err := l.taker.AcceptTCP()
 		if err != nil {
-			<-slots
 			if !rests && l.ctx.Err() == nil {
 				l.arrive(arrival{err: fmt.Errorf("%s: %w", l.name, err)})
 			}
@@ -120,11 +120,72 @@ func (l *tlsListener) take() {
 			continue
 		}
 		rests = false
+		if !l.makeRoom() {
+			tcp.Close() //nolint:errcheck // it has carried nothing
+			return
+		}
 		l.running.Go(func() {
-			defer func() { <-slots }()
+			defer func() { <-l.slots }()
 			l.greet(tcp)
 		})
 	}
+}
+
+// makeRoom waits for a slot. If all are taken, the handshake that has been yielding for longest is given up. It returns false after Close.
+func (l *tlsListener) makeRoom() bool {
+	select {
+	case l.slots <- struct{}{}:
+		return true
+	default:
+	}
+	select {
+	case l.slots <- struct{}{}:
+		return true
+	case l.crowded <- struct{}{}: // of all who receive, the first who began to
+	case <-l.ctx.Done():
+		return false
+	}
+	select {
+	case l.slots <- struct{}{}:
+		return true
+	case <-l.ctx.Done():
+		return false
+	}
+}
+
+// errCrowded is why a handshake was given up.
+var errCrowded = errors.New("others are waiting for theirs")
+
+// yielding is a context that ends with errCrowded if room is needed for others, once the handshake has had its share of time.
+func (l *tlsListener) yielding(tcp *net.TCPConn) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(l.ctx)
+	yield := func() {
+		select {
+		case <-l.crowded:
+			cancel(errCrowded)
+		case <-ctx.Done():
+		}
+	}
+	late := time.AfterFunc(fairShare, yield)
+	silent := time.AfterFunc(silence, func() {
+		if !hasSpoken(tcp) && late.Stop() {
+			yield()
+		}
+	})
+	return ctx, func() { silent.Stop(); late.Stop(); cancel(nil) }
+}
+
+// hasSpoken tells whether anything has come from a peer, read or not: if many come at once, it is this side that takes long.
+func hasSpoken(tcp *net.TCPConn) (spoken bool) {
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return false
+	}
+	raw.Control(func(fd uintptr) { //nolint:errcheck // it fails only for one that is closed
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		spoken = err == nil && info.Bytes_received > 0
+	})
+	return spoken
 }
 
 // rest waits before accept(2) is tried again.
@@ -143,7 +204,9 @@ func (l *tlsListener) greet(tcp *net.TCPConn) {
 	conn := tls.Server(&patientConn{TCPConn: tcp}, now.config)
 	err := prepareConn(tcp, now.spec)
 	if err == nil {
-		err = handshake(l.ctx, conn)
+		ctx, stop := l.yielding(tcp)
+		err = handshake(ctx, conn)
+		stop()
 	}
 	if err != nil {
 		tcp.Close() //nolint:errcheck // it is of no use

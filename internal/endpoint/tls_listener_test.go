@@ -259,6 +259,40 @@ func TestTLSManyWait(t *testing.T) {
 	}
 }
 
+// TestTLSSilentPeersYield has more silent ones than there is room for: each gives way once it has had its time, but no earlier than somebody waits.
+func TestTLSSilentPeersYield(t *testing.T) {
+	noDescriptorsLeft(t)
+	h := newTLSHub(t)
+	const many = 80
+	for range many {
+		h.knock(t, func(c net.Conn) { io.Copy(io.Discard, c) })
+	}
+	start := time.Now()
+	conn := h.knockEarly()
+	yielded := 0
+	for {
+		p, err := h.next()
+		if err == nil {
+			relay(t, p)
+			break
+		}
+		var refused *endpoint.RefusedError
+		if !errors.As(err, &refused) || !strings.Contains(err.Error(), "others are waiting") {
+			t.Fatalf("Accept gave %v", err)
+		}
+		yielded++
+	}
+	if err := <-conn; err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(start); took > 6*time.Second {
+		t.Errorf("it took %v to come in", took)
+	}
+	if yielded > many-64+1 {
+		t.Errorf("%d have given way to %d", yielded, many-64+1)
+	}
+}
+
 // TestTLSAcceptFails has no descriptor left for who has connected: that is told once, and who waits comes in when there is one.
 func TestTLSAcceptFails(t *testing.T) {
 	noDescriptorsLeft(t)
