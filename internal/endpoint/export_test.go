@@ -4,3 +4,12 @@ package endpoint
 func NoticesWithoutInotify() *Notices {
 	return &Notices{fd: -1, watches: map[int32]map[*notice]struct{}{}}
 }
+
+// ServerName is what the certificate of the other side has to be for.
+func ServerName(s Spec) (string, error) {
+	config, err := s.clientConfig()
+	if err != nil {
+		return "", err
+	}
+	return config.ServerName, nil
+}

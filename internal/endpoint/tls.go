@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 )
 
@@ -67,7 +68,8 @@ func (s Spec) clientConfig() (*tls.Config, error) {
 	}
 	config.RootCAs, config.ServerName = authorities, s.TLS.ServerName
 	if config.ServerName == "" {
-		config.ServerName, _ = s.Address.HostPort()
+		host, _ := s.Address.HostPort()
+		config.ServerName, _, _ = strings.Cut(host, "%") // the zone of an IPv6 address is of this machine, and in no certificate
 	}
 	return config, nil
 }

@@ -127,7 +127,7 @@ func (s *bridges) join(conn *tls.Conn, spec Spec) (Peer, error) {
 		conn.Close() //nolint:errcheck // it has carried nothing
 		return Peer{Credentials: Credentials{Address: where}}, fmt.Errorf("%s: %w", spec.Address, os.NewSyscallError("socketpair", err))
 	}
-	b := &bridge{conn: conn, tcp: tcp, near: os.NewFile(uintptr(pair[1]), "bridge"), done: make(chan struct{})}
+	b := &bridge{spec: spec, conn: conn, tcp: tcp, near: os.NewFile(uintptr(pair[1]), "bridge"), done: make(chan struct{})}
 	limit := aliveTime(spec)
 	b.limit.Store(int64(limit))
 	b.pulse = time.NewTicker(limit / Looks)
@@ -152,6 +152,7 @@ func (s *bridges) join(conn *tls.Conn, spec Spec) (Peer, error) {
 // When either side leaves, the pair is hung up: the relay cannot write any more and sees the departure, and what it has written can still be
 // read from the near side. So there is one way to the end for both.
 type bridge struct {
+	spec Spec // by which it was made
 	conn *tls.Conn
 	tcp  *patientConn // below conn
 	near *os.File
@@ -257,7 +258,7 @@ func (b *bridge) broken() bool {
 
 // depart hangs the relay up when the peer has left.
 func (b *bridge) depart(err error) {
-	why, hint := ended(err), b.hint.Load()
+	why, hint := ended(b.spec, err), b.hint.Load()
 	if hint != nil && (why == nil || isHangUp(err)) {
 		why = *hint
 	}
@@ -272,7 +273,7 @@ func (b *bridge) depart(err error) {
 
 // fail ends the connection for a reason that the other direction cannot know. What has come from the peer is delivered still, unless it is held back.
 func (b *bridge) fail(err error) {
-	if err = ended(err); err != nil {
+	if err = ended(b.spec, err); err != nil {
 		b.hint.CompareAndSwap(nil, &err)
 	}
 	b.tcp.CloseRead() //nolint:errcheck // it may be closed

@@ -3,11 +3,19 @@ package endpoint_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	crand "crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"io"
+	"math/big"
 	"net"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +93,9 @@ func TestTLSDialRefuses(t *testing.T) {
 	expired := &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, "lab7", true).Pair(t)}}
 	old := &tls.Config{Certificates: server.Certificates, MaxVersion: tls.VersionTLS12}
 	oldWithCA := &tls.Config{Certificates: server.Certificates, MaxVersion: tls.VersionTLS12, ClientCAs: ca.Pool(), ClientAuth: tls.RequireAndVerifyClientCert}
+	stranger := other.Issue(t, "hub", false)
+	nameless, self := selfSigned(t, time.Hour)
+	fallen, fallenCA := chained(t)
 	tests := []struct {
 		name, says string
 		serve      func(net.Conn)
@@ -93,9 +104,13 @@ func TestTLSDialRefuses(t *testing.T) {
 		{"unknown authority", "set ca to", shakeHands(server), endpoint.TLS{CA: other.PEM}},
 		{"unknown to the system", "set ca to", shakeHands(server), endpoint.TLS{}},
 		{"wrong name", `not for "lab8"`, shakeHands(server), endpoint.TLS{CA: ca.PEM, ServerName: "lab8"}},
-		{"expired", "not valid now", shakeHands(expired), endpoint.TLS{CA: ca.PEM}},
+		{"nameless", "no server_name would do; make the certificate with a subjectAltName, such as IP:127.0.0.1", shakeHands(nameless), endpoint.TLS{CA: self}},
+		{"expired", `not valid now ("CN=lab7" is from 20`, shakeHands(expired), endpoint.TLS{CA: ca.PEM}},
+		{"expired authority", `not valid now ("CN=lab7" is from 20`, shakeHands(fallen), endpoint.TLS{CA: fallenCA}},
 		{"TLS 1.2", "lower min_tls", shakeHands(old), endpoint.TLS{CA: ca.PEM}},
 		{"TLS 1.2 that wants a certificate", "set cert and key", shakeHands(oldWithCA), endpoint.TLS{CA: ca.PEM, MinVersion: tls.VersionTLS12}},
+		{"TLS 1.2 that wants another", "have it signed by an authority that it knows", shakeHands(oldWithCA), endpoint.TLS{CA: ca.PEM, MinVersion: tls.VersionTLS12, Cert: stranger.Cert, Key: stranger.Key}},
+		{"resets", "has hung up", func(c net.Conn) { c.Read(make([]byte, 1)); c.(*net.TCPConn).SetLinger(0) }, endpoint.TLS{CA: ca.PEM}},
 		{"plain text", "does not speak TLS", func(c net.Conn) { io.WriteString(c, "login: ") }, endpoint.TLS{CA: ca.PEM}},
 		{"hangs up", "has hung up", func(c net.Conn) { c.Read(make([]byte, 4096)) }, endpoint.TLS{CA: ca.PEM}},
 		{"silent", "does not complete the TLS handshake", func(c net.Conn) { io.Copy(io.Discard, c) }, endpoint.TLS{CA: ca.PEM}},
@@ -114,7 +129,86 @@ func TestTLSDialRefuses(t *testing.T) {
 			if !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), s.Address.String()) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("Dial says %q, which does not contain %q and the address in one line", err, test.says)
 			}
+			if changing.MatchString(err.Error()) {
+				t.Errorf("Dial says %q, which is another text each time", err)
+			}
 		})
+	}
+}
+
+// changing is what differs from one attempt to the next.
+var changing = regexp.MustCompile(`current time|->`)
+
+// selfSigned is a server whose certificate has no name but the one that nobody looks at, and that certificate.
+func selfSigned(t *testing.T, lasts time.Duration) (config *tls.Config, ca string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		Subject: pkix.Name{CommonName: "lab7"}, SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(lasts),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(crand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}},
+		string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+// chained is a server whose certificate is signed by an authority that has expired, and that authority.
+func chained(t *testing.T) (config *tls.Config, ca string) {
+	t.Helper()
+	authority, ca := selfSigned(t, -time.Hour)
+	parent, err := x509.ParseCertificate(authority.Certificates[0].Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(2), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(crand.Reader, template, parent, key.Public(), authority.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, ca
+}
+
+// TestTLSServerDoesNotKnowTheHub checks that nobody is told to set what is set.
+func TestTLSServerDoesNotKnowTheHub(t *testing.T) {
+	noDescriptorsLeft(t)
+	ca := testenv.NewAuthority(t, "the authority")
+	where := serve(t, shakeHands(&tls.Config{
+		Certificates: []tls.Certificate{ca.Issue(t, "lab7", false).Pair(t)}, ClientCAs: ca.Pool(), ClientAuth: tls.RequireAndVerifyClientCert,
+	}))
+	own := testenv.NewAuthority(t, "another authority").Issue(t, "hub", false)
+	s := tlsSpec(t, where)
+	s.Connects, s.TLS = true, endpoint.TLS{CA: ca.PEM, Cert: own.Cert, Key: own.Key}
+	opener := endpoint.NewOpener(nil)
+	defer opener.CloseBridges(patience)
+	p, err := opener.Dial(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = relay(t, p).departure()
+	if err == nil || strings.Contains(err.Error(), "set cert") || !strings.Contains(err.Error(), "does not accept the hub's certificate: have it signed") {
+		t.Errorf("the peer has left with %v", err)
+	}
+}
+
+// TestTLSDialZone has the host be an address with a zone, which no certificate has.
+func TestTLSDialZone(t *testing.T) {
+	s := tlsSpec(t, "[::1%lo]:1")
+	s.Connects = true
+	if name, err := endpoint.ServerName(s); err != nil || name != "::1" {
+		t.Errorf("the certificate has to be for %q, %v", name, err)
 	}
 }
 

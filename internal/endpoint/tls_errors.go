@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,9 +30,24 @@ func isHangUp(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE)
 }
 
-func isExpired(err error) bool {
+// A fault that stays has the same text each time, so that the log says it once; see steady and lapsed for what differs in those of the library.
+
+// steady is an error without the addresses of a connection: the port of this side is another one each time.
+func steady(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Source != nil {
+		return op.Err
+	}
+	return err
+}
+
+// lapsed tells which certificate is not valid now, and when it is; "" if err is no such thing. The error of crypto/x509 says what time it is.
+func lapsed(err error) string {
 	var invalid x509.CertificateInvalidError
-	return errors.As(err, &invalid) && invalid.Reason == x509.Expired
+	if !errors.As(err, &invalid) || invalid.Reason != x509.Expired {
+		return ""
+	}
+	return fmt.Sprintf("%q is from %s to %s", invalid.Cert.Subject, invalid.Cert.NotBefore.UTC().Format(time.RFC3339), invalid.Cert.NotAfter.UTC().Format(time.RFC3339))
 }
 
 // unwelcome adds to an error of a handshake with a peer that has come what a person can do about it.
@@ -41,24 +57,25 @@ func unwelcome(s Spec, err error) error {
 		unknown    x509.UnknownAuthorityError
 		unverified *tls.CertificateVerificationError
 	)
+	err = steady(err)
 	describe := func(what, remedy string) error { return fmt.Errorf("%s: %s (%w); %s", s.Address, what, err, remedy) }
 	switch {
 	case isTimeout(err):
 		return describe(fmt.Sprintf("the peer has not completed the TLS handshake within %v", handshakeTime), "does it speak TLS?")
 	case errors.Is(err, errCrowded):
-		return describe(fmt.Sprintf("the peer has not completed the TLS handshake within %v", fairShare), "does it speak TLS?")
+		return describe("the peer is slow in its TLS handshake, and was given up", "does it speak TLS?")
 	case errors.As(err, &noTLS):
 		return describe("the peer does not speak TLS", "have it use TLS, or give this end a tcp address")
 	case isAlert(err):
 		return describe("the peer has refused the TLS handshake", "does it trust the certificate of this end, and speak the same versions of TLS?")
-	case isExpired(err):
-		return describe("the peer's certificate is not valid now", "renew it, or set the clocks right")
+	case lapsed(err) != "":
+		return fmt.Errorf("%s: the peer's certificate is not valid now (%s); renew it, or set the clocks right", s.Address, lapsed(err))
 	case errors.As(err, &unknown):
-		return describe("the peer's certificate is signed by nobody that this end trusts", "give it another, or add its authority to ca")
+		return describe("the peer's certificate is signed by nobody that this end trusts", "give it another, or add its authority to client_ca")
 	case errors.As(err, &unverified):
-		return describe("the peer's certificate is not accepted", "give it one that is made for clients, and signed by an authority in ca")
+		return describe("the peer's certificate is not accepted", "give it one that is made for clients, and signed by an authority in client_ca")
 	case strings.Contains(err.Error(), "client didn't provide a certificate"): // it has no type
-		return describe("the peer has shown no certificate", "give it one that is signed by an authority in ca")
+		return describe("the peer has shown no certificate", "give it one that is signed by an authority in client_ca; it may have one of another, which many do not show then")
 	case strings.Contains(err.Error(), "unsupported versions"): // likewise
 		return describe("the peer speaks only versions of TLS that this end does not", "update it, or lower min_tls")
 	case isHangUp(err):
@@ -76,6 +93,7 @@ func unmet(s Spec, config *tls.Config, err error) error {
 		wrongName  x509.HostnameError
 		unverified *tls.CertificateVerificationError
 	)
+	err = steady(err)
 	describe := func(what, remedy string) error { return fmt.Errorf("%s %s (%w); %s", s.Address, what, err, remedy) }
 	switch {
 	case isTimeout(err):
@@ -83,9 +101,11 @@ func unmet(s Spec, config *tls.Config, err error) error {
 	case errors.As(err, &noTLS):
 		return describe("does not speak TLS", "write a tcp address, or the port on which it does")
 	case isAlert(err):
-		return describe("has refused the TLS handshake", refusedRemedy)
-	case isExpired(err):
-		return describe("has a certificate that is not valid now", "renew it, or set the clocks right")
+		return describe("has refused the TLS handshake", s.refusedRemedy(err))
+	case lapsed(err) != "":
+		return fmt.Errorf("%s has a certificate that is not valid now (%s); renew it, or set the clocks right", s.Address, lapsed(err))
+	case errors.As(err, &wrongName) && len(wrongName.Certificate.DNSNames)+len(wrongName.Certificate.IPAddresses) == 0:
+		return describe("has a certificate that is for no name at all", "no server_name would do; make the certificate with a subjectAltName, such as "+altName(config.ServerName))
 	case errors.As(err, &wrongName):
 		return describe(fmt.Sprintf("has a certificate that is not for %q", config.ServerName), "set server_name to a name that it is for")
 	case errors.As(err, &unknown):
@@ -101,18 +121,41 @@ func unmet(s Spec, config *tls.Config, err error) error {
 	}
 }
 
-// refusedRemedy is what can be done about a server that has sent an alert; which one it was is in the error.
-const refusedRemedy = "if it wants a certificate of the hub, set cert and key to one that it accepts; if it speaks an older TLS only, lower min_tls"
+// altName is a name as openssl wants it among the subjectAltNames.
+func altName(name string) string {
+	if net.ParseIP(name) != nil {
+		return "IP:" + name
+	}
+	return "DNS:" + name
+}
+
+// refusedRemedy is what can be done about a peer that has sent an alert.
+func (s Spec) refusedRemedy(alert error) string {
+	text := alert.Error() // alerts have no type
+	switch {
+	case !s.Connects:
+		return "look at what it says"
+	case strings.Contains(text, "protocol version"):
+		return "update it, or lower min_tls"
+	case s.TLS.Cert == "":
+		return "if it wants a certificate of the hub, set cert and key to one that it accepts; if it speaks an older TLS only, lower min_tls"
+	case strings.Contains(text, "certificate"): // which Go does not show to one who says that he would not accept it
+		return "the other side does not accept the hub's certificate: have it signed by an authority that it knows"
+	default:
+		return "if it does not accept the hub's certificate, have it signed by an authority that it knows; if it speaks an older TLS only, lower min_tls"
+	}
+}
 
 // ended adds to the error with which a TLS connection has ended what a person can do about it. It is nil for one that was closed.
-func ended(err error) error {
+func ended(s Spec, err error) error {
+	err = steady(err)
 	switch {
 	case err == nil, errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
 		return nil
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("the TLS connection has broken off in the middle of a message (%w)", err)
 	case isAlert(err): // with TLS 1.3, a client learns only now what the server says to its certificate
-		return fmt.Errorf("the peer has ended the TLS connection (%w); %s", err, refusedRemedy)
+		return fmt.Errorf("the peer has ended the TLS connection (%w); %s", err, s.refusedRemedy(err))
 	default:
 		return fmt.Errorf("the TLS connection has ended: %w", err)
 	}
