@@ -1,5 +1,7 @@
 package endpoint
 
+import "serialhub/internal/address"
+
 // NoticesWithoutInotify is what NewNotices returns when the kernel has no instance left.
 func NoticesWithoutInotify() *Notices {
 	return &Notices{fd: -1, watches: map[int32]map[*notice]struct{}{}}
@@ -13,3 +15,6 @@ func ServerName(s Spec) (string, error) {
 	}
 	return config.ServerName, nil
 }
+
+// Unreached is what is said of an error of connect.
+func Unreached(addr address.Address, err error) error { return unreached(addr, err) }

@@ -132,7 +132,7 @@ func (n *Notices) tellAll() {
 	}
 }
 
-// Opened has tell called whenever somebody has opened the file at path. The function that it returns ends that.
+// Opened has tell called whenever somebody has opened the file at path, which its errors do not name. The function that it returns ends that.
 func (n *Notices) Opened(path string, tell func()) (forget func(), err error) {
 	return n.add(path, unix.IN_OPEN, &notice{tell: tell})
 }
@@ -170,6 +170,9 @@ func Look(path string) Sight {
 	return Sight{s.Dev, s.Ino, s.Mode, s.Uid, s.Gid, s.Ctim}
 }
 
+// wayEvents are those by which the way to a folder may become another one.
+const wayEvents = unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_ONLYDIR
+
 // watchWay watches for an entry of a folder, and for an end of the way to that folder.
 func (n *Notices) watchWay(folder, entry string, tell func()) (forget func(), err error) {
 	var forgets []func()
@@ -182,21 +185,22 @@ func (n *Notices) watchWay(folder, entry string, tell func()) (forget func(), er
 	for child := folder; child != "/"; child = filepath.Dir(child) {
 		way = append(way, child)
 	}
-	// From the top down, so that whatever is moved away after it has been found is told of.
+	// From the top down, so that whatever is moved away after it has been found is told of, and so is what takes its place: a link that is made to lead elsewhere
+	// is only replaced.
 	for _, child := range slices.Backward(way) {
-		one, err := n.add(filepath.Dir(child), unix.IN_DELETE|unix.IN_MOVED_FROM|unix.IN_ONLYDIR, &notice{name: filepath.Base(child), tell: tell})
+		one, err := n.add(filepath.Dir(child), wayEvents, &notice{name: filepath.Base(child), tell: tell})
 		switch {
 		case err == nil:
 			forgets = append(forgets, one)
 		case !errors.Is(err, unix.EACCES): // a folder may let through whom it does not let look
 			forget()
-			return nil, err
+			return nil, fmt.Errorf("cannot watch %s: %w", filepath.Dir(child), err)
 		}
 	}
 	one, err := n.add(folder, unix.IN_CREATE|unix.IN_MOVED_TO|unix.IN_ATTRIB|unix.IN_ONLYDIR, &notice{name: entry, tell: tell})
 	if err != nil {
 		forget()
-		return nil, err
+		return nil, fmt.Errorf("cannot watch %s: %w", folder, err)
 	}
 	forgets = append(forgets, one)
 	return forget, nil
@@ -220,7 +224,7 @@ func (n *Notices) add(path string, mask uint32, w *notice) (forget func(), err e
 	wd := -1
 	if n.fd >= 0 {
 		if wd, err = unix.InotifyAddWatch(n.fd, path, mask|unix.IN_MASK_ADD); err != nil {
-			err = &os.PathError{Op: "inotify_add_watch", Path: path, Err: err}
+			err = os.NewSyscallError("inotify_add_watch", err) // whoever asks names the file
 			if errors.Is(err, unix.ENOSPC) {
 				err = fmt.Errorf("the kernel watches no more files for this user (%w); raise fs.inotify.max_user_watches", err)
 			}

@@ -64,10 +64,10 @@ func dressSlave(path string, s Spec) error {
 	}
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return &os.PathError{Op: "open", Path: path, Err: err}
+		return fmt.Errorf("cannot open it in /dev/pts: %w", os.NewSyscallError("open", err)) // without its number, which is another one at the next attempt
 	}
-	defer unix.Close(fd) // an O_PATH descriptor
-	return dress(fd, path, s.Mode, uid, gid)
+	defer unix.Close(fd)                                 // an O_PATH descriptor
+	return dress(fd, s.Address.Path(), s.Mode, uid, gid) // by the name that people know, and that stays the same
 }
 
 // makeRaw lets bytes through the slave unchanged, as cfmakeraw of termios(3) does, and clears what that leaves (IXOFF, TOSTOP). On a master, TCSETS and
