@@ -40,6 +40,7 @@ type tlsListener struct {
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
 	taker   *net.TCPListener // on the same socket; nil before Listen
+	over    error            // what Accept returned when the socket was shut down, and returns since
 }
 
 // terms are what handshakes to come are done by.
@@ -106,11 +107,18 @@ func (l *tlsListener) Listen() error {
 	return nil
 }
 
-// take accepts connections until Close.
+// errShut says that the socket does not listen any more, and never will.
+var errShut = errors.New("the socket has been shut down by another program that has it, such as the service manager; restart that one's socket unit")
+
+// take accepts connections until Close, or until somebody else shuts the socket down.
 func (l *tlsListener) take() {
 	rests := false // it has failed, and that is known
 	for l.ctx.Err() == nil {
 		tcp, err := l.taker.AcceptTCP()
+		if errors.Is(err, unix.EINVAL) && l.ctx.Err() == nil {
+			l.arrive(arrival{err: fmt.Errorf("%s: %w (%w)", l.name, errShut, err)})
+			return
+		}
 		if err != nil {
 			if !rests && l.ctx.Err() == nil {
 				l.arrive(arrival{err: fmt.Errorf("%s: %w", l.name, err)})
@@ -240,13 +248,19 @@ func (l *tlsListener) FD() int { return l.counter }
 func (l *tlsListener) Waiting() bool { return poll(l.counter, unix.POLLIN) != 0 }
 
 // Accept takes the next peer whose handshake is done, or the error of one whose handshake has failed. It never blocks: without one it returns
-// ErrNoPeer.
+// ErrNoPeer. A socket that somebody else has shut down gives that error each time.
 func (l *tlsListener) Accept() (Peer, error) {
 	var one [8]byte
 	if _, err := unix.Read(l.counter, one[:]); err != nil {
+		if l.over != nil {
+			return Peer{}, l.over
+		}
 		return Peer{}, ErrNoPeer
 	}
 	a := <-l.queue // it was there before it was counted
+	if errors.Is(a.err, errShut) {
+		l.over = a.err
+	}
 	if a.err != nil {
 		return Peer{}, a.err
 	}

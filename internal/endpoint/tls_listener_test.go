@@ -338,6 +338,31 @@ func TestTLSAcceptFails(t *testing.T) {
 	h.welcome()
 }
 
+// TestTLSShutDown has another program that has the listening socket shut it down: it is told once by the descriptor, and whenever Accept is asked.
+func TestTLSShutDown(t *testing.T) {
+	noDescriptorsLeft(t)
+	h := newTLSHub(t)
+	fd, _ := h.Kept()
+	if err := unix.Shutdown(fd, unix.SHUT_RDWR); err != nil {
+		t.Fatal(err)
+	}
+	_, err := h.next()
+	_, again := h.Accept()
+	for _, err := range []error{err, again} {
+		var refused *endpoint.RefusedError
+		if err == nil || errors.As(err, &refused) || !strings.Contains(err.Error(), "restart that one's socket unit") {
+			t.Errorf("Accept gave %v", err)
+		}
+	}
+	select {
+	case <-time.After(1200 * time.Millisecond): // two attempts after any other error
+		if h.Waiting() {
+			t.Error("it is told again")
+		}
+	case <-t.Context().Done():
+	}
+}
+
 // exhaust has the process get no more descriptors, until the function that it returns is called.
 func exhaust(t *testing.T) (whole func()) {
 	t.Helper()
