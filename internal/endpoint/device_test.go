@@ -2,6 +2,7 @@ package endpoint_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -427,6 +428,9 @@ func TestPortLockFile(t *testing.T) {
 		{"of a live process, with a name", fmt.Sprintf("%10d picocom\n", alive), fmt.Sprintf("in use by pid %d (sleep)", alive)},
 		{"not yet written", "", "a lock file without a pid"},
 		{"not a pid", "hello\n", "a lock file without a pid"},
+		{"of no process that can be", "4294967297\n", "a lock file without a pid"},
+		{"in binary, of a dead process", binaryPID(deadPID(t)), ""},
+		{"in binary, of a live process", binaryPID(alive), fmt.Sprintf("in use by pid %d (sleep)", alive)},
 	}
 	testenv.NoDescriptorsLeft(t)
 	for _, test := range tests {
@@ -481,6 +485,45 @@ func TestPortLockFile(t *testing.T) {
 		closePort(t, p)
 		wantNoLock(t, path)
 	})
+}
+
+func binaryPID(pid int) string { return string(binary.NativeEndian.AppendUint32(nil, uint32(pid))) }
+
+// TestPortStrangeLockFile puts into the folder of the lock files, to which everybody may write, what would stop or kill whoever reads it as a file.
+func TestPortStrangeLockFile(t *testing.T) {
+	tests := []struct {
+		name string
+		put  func(lock string) error
+		says string // "" if the port is to be opened
+	}{
+		{"a FIFO", func(lock string) error { return unix.Mkfifo(lock, 0o644) }, ""},
+		{"a link to an endless file", func(lock string) error { return os.Symlink("/dev/zero", lock) }, ""},
+		{"a folder", func(lock string) error { return os.Mkdir(lock, 0o700) }, ""},
+		{"a huge file", func(lock string) error {
+			return errors.Join(os.WriteFile(lock, nil, 0o644), os.Truncate(lock, 8<<40))
+		}, "a lock file without a pid"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, path := cable(t)
+			put := func() {
+				t.Helper()
+				os.Remove(lockOf(path))
+				if err := test.put(lockOf(path)); err != nil {
+					t.Skipf("it cannot be made here: %v", err)
+				}
+			}
+			t.Cleanup(func() { os.Remove(lockOf(path)) })
+			put()
+			if test.says != "" {
+				refusePort(t, port(t, path), test.says, lockOf(path))
+				os.Remove(lockOf(path))
+			}
+			p := openPort(t, port(t, path))
+			put()
+			closePort(t, p)
+		})
+	}
 }
 
 // TestPortThatIsOpenElsewhere may be one that somebody else has to himself. A terminal that stands for a port may be open elsewhere: its maker may

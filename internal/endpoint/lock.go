@@ -1,8 +1,11 @@
 package endpoint
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -31,26 +34,57 @@ func lockFile(device string) string {
 // unwritten is how long a program may take from making its lock file until its pid is in it.
 const unwritten = 10 * time.Second
 
-// lockedBy reads the pid out of a lock file. It is 0 if there is none, or one that a dead process has left.
+// lockedBy reads the pid out of a lock file. It is 0 if there is none, or one that a dead process has left. It never blocks, whatever anybody has put there.
 func lockedBy(file string) (int, error) {
-	content, err := os.ReadFile(file)
+	content, written, err := readLock(file)
 	if err != nil {
 		return 0, nil //nolint:nilerr // there is none; or one that is not to be read, then flock(2) must do
 	}
-	var pid int
-	if fields := strings.Fields(string(content)); len(fields) > 0 { // some put their name behind it
-		pid, _ = strconv.Atoi(fields[0]) // what is no number is no pid
-	}
-	if pid > 0 {
+	if pid := lockPID(content); pid > 0 {
 		if errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
 			return 0, nil
 		}
 		return pid, nil
 	}
-	if info, err := os.Stat(file); err != nil || time.Since(info.ModTime()) > unwritten {
-		return 0, nil //nolint:nilerr // it has gone meanwhile
+	if time.Since(written) > unwritten {
+		return 0, nil
 	}
 	return 0, fmt.Errorf("there is a lock file without a pid, %s; remove it if no program uses the port", file)
+}
+
+// readLock reads the beginning of a lock file. Everybody may write to the folder on some systems: opening a FIFO would block, and a file can be of any size.
+func readLock(file string) (content []byte, written time.Time, err error) {
+	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	defer f.Close() //nolint:errcheck // nothing was written
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is %s, not a lock file", file, kind(info.Mode()))
+	}
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	content, err = io.ReadAll(io.LimitReader(f, 64))
+	return content, info.ModTime(), err
+}
+
+// lockPID is the pid in a lock file: ten digits, behind which some put their name; or four bytes in the machine's order, as UUCP's version 2 has it. What is
+// neither is 0.
+func lockPID(content []byte) int {
+	if len(content) == 4 && bytes.IndexByte(content, 0) >= 0 { // no pid is so large that no byte is 0, and no text has one
+		return int(int32(binary.NativeEndian.Uint32(content)))
+	}
+	fields := strings.Fields(string(content))
+	if len(fields) == 0 {
+		return 0
+	}
+	pid, err := strconv.ParseInt(fields[0], 10, 32)
+	if err != nil {
+		return 0
+	}
+	return int(pid)
 }
 
 // lockFree tells whether no other process has locked a device. One that the hub itself has locked is free here: flock(2) tells whether it
