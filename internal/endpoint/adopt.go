@@ -39,6 +39,7 @@ func (l *unixListener) Kept() (fd int, trace string) {
 	return l.fd, l.file.String()
 }
 
+// String is what the next process has to know of a file. It looks itself for the rest.
 func (f fileID) String() string { return fmt.Sprintf("%d:%d", f.dev, f.ino) }
 
 // Adopt makes a Listener of a descriptor that an earlier process of the hub had for the same end, by its trace. It owns the descriptor, also if
@@ -83,7 +84,7 @@ func adoptUnix(fd int, s Spec, trace string) (Listener, error) {
 	l.foreign = trace == ForeignTrace
 	if path := l.path(); path != "" {
 		var err error
-		if l.file, err = fileAt(path); err == nil && l.file.String() != trace {
+		if l.file, err = fileAt(path); err == nil && (l.file.String() != trace || l.file.kind != unix.S_IFSOCK) {
 			err = fmt.Errorf("%s is another file now", path)
 		}
 		if err != nil {
@@ -142,7 +143,7 @@ func Dispose(fd int, trace string) {
 		return
 	}
 	if bound, err := AddressOf(fd); err == nil && bound.Path() != "" {
-		if file, err := fileAt(bound.Path()); err == nil && file.String() == trace {
+		if file, err := fileAt(bound.Path()); err == nil && file.String() == trace && file.kind == unix.S_IFSOCK {
 			os.Remove(bound.Path()) //nolint:errcheck // it may be gone
 		}
 	}

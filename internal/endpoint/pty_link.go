@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -95,21 +94,24 @@ func (k *ptyLink) trace() string {
 	return k.file.String() + ":" + url.QueryEscape(k.addr.Path())
 }
 
+// readTrace tells where the link is, and which file it is; that is zero if there is another one by now.
 func readTrace(trace string) (path string, file fileID) {
 	parts := strings.SplitN(trace, ":", 3)
 	if len(parts) != 3 {
 		return "", fileID{}
 	}
-	dev, err1 := strconv.ParseUint(parts[0], 10, 64)
-	ino, err2 := strconv.ParseUint(parts[1], 10, 64)
-	path, err3 := url.QueryUnescape(parts[2])
-	if errors.Join(err1, err2, err3) != nil {
+	path, err := url.QueryUnescape(parts[2])
+	if err != nil {
 		return "", fileID{}
 	}
-	return path, fileID{dev: dev, ino: ino}
+	file, err = fileAt(path)
+	if err != nil || file.String() != parts[0]+":"+parts[1] {
+		return path, fileID{}
+	}
+	return path, file
 }
 
-// isLink tells whether it is that link which is at path. The number alone would not do: file systems use those of deleted files again.
+// isLink tells whether it is that link which is at path, and still leads there.
 func isLink(path, target string, file fileID) bool {
 	if now, err := fileAt(path); err != nil || now != file {
 		return false

@@ -241,3 +241,52 @@ func TestTerminalOfAKilledHub(t *testing.T) {
 	symlink(t, target, path)
 	openTerminal(t, o, path)
 }
+
+// TestTerminalLinkIsReplaced puts something else where the link was, at once: many file systems give it the number that the link had.
+func TestTerminalLinkIsReplaced(t *testing.T) {
+	tests := []struct {
+		name string
+		put  func(path string) error
+		says string
+	}{
+		{"by a file", func(path string) error { return os.WriteFile(path, []byte("mine"), 0o600) }, "is a file, not a link to a terminal, and is left alone"},
+		{"by a link", func(path string) error { return os.Symlink("/etc/passwd", path) }, "is a symbolic link to /etc/passwd, not to a terminal"},
+		{"by a fifo", func(path string) error { return unix.Mkfifo(path, 0o600) }, "is a special file, not a link"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			l, path := newTerminal(t)
+			keeper := endpoint.NewKeeper(10 * time.Millisecond)
+			lost := make(chan struct{}, 1)
+			defer keeper.Watch(l, func() { lost <- struct{}{} })()
+			stop, ended := make(chan struct{}), make(chan struct{})
+			go func() { defer close(ended); keeper.Run(stop) }()
+			defer func() { close(stop); <-ended }()
+			// The birth of a file is kept as coarsely as the kernel's clock ticks.
+			for deadline := time.Now().Add(50 * time.Millisecond); time.Now().Before(deadline); {
+				lookAt(path)
+			}
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			if err := test.put(path); err != nil {
+				t.Fatal(err)
+			}
+			before := lookAt(path)
+			select {
+			case <-lost:
+			case <-time.After(patience):
+				t.Fatal("the loss was not noticed")
+			}
+			if err := l.Listen(); err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("Listen says %v, which does not contain %q", err, test.says)
+			}
+			if err := l.Close(); err != nil {
+				t.Error(err)
+			}
+			if now := lookAt(path); now != before {
+				t.Errorf("it has become %s, and was %s", now, before)
+			}
+		})
+	}
+}

@@ -21,7 +21,7 @@ func TerminalUser(path string) int {
 		}
 		// A container has terminals of its own that are called the same.
 		var stat unix.Stat_t
-		return unix.Stat(link, &stat) == nil && fileID{dev: stat.Dev, ino: stat.Ino} == file
+		return unix.Stat(link, &stat) == nil && stat.Dev == file.dev && stat.Ino == file.ino
 	})
 }
 

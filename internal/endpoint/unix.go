@@ -28,8 +28,22 @@ func (l *unixListener) path() string {
 	return l.addr.Path()
 }
 
-// fileID tells one file from another that was put in its place.
-type fileID struct{ dev, ino uint64 }
+// fileID tells one file from another that was put in its place. The number alone would not do: file systems use that of a deleted file again, often at once.
+type fileID struct {
+	dev, ino uint64
+	kind     uint32              // S_IFMT
+	born     unix.StatxTimestamp // zero where the file system does not keep it
+}
+
+func newFileID(stat unix.Stat_t, dir int, name string) fileID {
+	id := fileID{dev: stat.Dev, ino: stat.Ino, kind: stat.Mode & unix.S_IFMT}
+	var more unix.Statx_t
+	err := unix.Statx(dir, name, unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH, unix.STATX_BTIME, &more)
+	if err == nil && more.Mask&unix.STATX_BTIME != 0 {
+		id.born = more.Btime
+	}
+	return id
+}
 
 // bindUnix makes the socket and its file. It takes over the file of a socket whose owner is dead;
 // anything else that is in the way is left alone and named in the error.
@@ -98,7 +112,7 @@ func openSocket(path string) (fd int, id fileID, err error) {
 		unix.Close(fd) // an O_PATH descriptor
 		return -1, fileID{}, &os.PathError{Op: "stat", Path: path, Err: err}
 	}
-	return fd, fileID{dev: stat.Dev, ino: stat.Ino}, nil
+	return fd, newFileID(stat, fd, ""), nil
 }
 
 // dress sets the owner and the mode of a socket's file.
@@ -166,7 +180,7 @@ func fileAt(path string) (fileID, error) {
 	if err := unix.Lstat(path, &stat); err != nil {
 		return fileID{}, &os.PathError{Op: "lstat", Path: path, Err: err}
 	}
-	return fileID{dev: stat.Dev, ino: stat.Ino}, nil
+	return newFileID(stat, unix.AT_FDCWD, path), nil
 }
 
 // makeWay removes the file of a socket whose owner is dead, and says what is there otherwise.
