@@ -6,23 +6,26 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
 
 // ptyListener is the master of a pseudo-terminal, see pty(7): a peer comes by opening its slave, to which a symbolic link leads. It owns the
-// master and the bell. Nothing blocks. Kept is safe to call while it is in use, too, and so is Listen.
+// master and the bell. Nothing blocks, but for Listen when it is called again. Kept is safe to call while it is in use, too, and so is Listen.
 type ptyListener struct {
-	master int
-	link   *ptyLink
-	via    string
-	bell   *bell // is rung when somebody has opened the slave
-	forget func()
+	master  int
+	link    *ptyLink
+	listens atomic.Bool // Listen has been called
+	via     string
+	bell    *bell // is rung when somebody has opened the slave
+	forget  func()
 }
 
 // openPTY makes a pseudo-terminal. Nobody can find it before Listen makes the link, but the path is looked at already.
 func (o *Opener) openPTY(s Spec) (Listener, error) {
-	if _, err := inTheWay(s.Address.Path(), ""); err != nil {
+	stale, err := staleLink(s.Address.Path(), "")
+	if err != nil {
 		return nil, err
 	}
 	master, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
@@ -37,7 +40,7 @@ func (o *Opener) openPTY(s Spec) (Listener, error) {
 		unix.Close(master) // it has carried nothing
 		return nil, fmt.Errorf("no pseudo-terminal for %s: %w", s.Address, err)
 	}
-	return o.newPTYListener(master, slave, s, fileID{})
+	return o.newPTYListener(master, s, newPTYLink(s.Address, slave, fileID{}, stale))
 }
 
 // noPTY adds to an error of opening /dev/ptmx what a person can do about it.
@@ -52,15 +55,15 @@ func noPTY(s Spec, err error) error {
 	}
 }
 
-// newPTYListener watches the slave. It owns the master also if it returns an error. The file is that of the link, if there is one.
-func (o *Opener) newPTYListener(master int, slave string, s Spec, file fileID) (*ptyListener, error) {
-	l := &ptyListener{master: master, link: &ptyLink{addr: s.Address, target: slave, file: file}, via: s.Via()}
+// newPTYListener watches the slave. It owns the master also if it returns an error.
+func (o *Opener) newPTYListener(master int, s Spec, link *ptyLink) (*ptyListener, error) {
+	l := &ptyListener{master: master, link: link, via: s.Via()}
 	var err error
 	if l.bell, err = newBell(); err != nil {
 		unix.Close(master) // nobody can know of it yet
 		return nil, err
 	}
-	if l.forget, err = o.notices.Opened(slave, l.bell.ring); err != nil {
+	if l.forget, err = o.notices.Opened(link.target, l.bell.ring); err != nil {
 		unix.Close(master) // likewise
 		l.bell.close()
 		return nil, fmt.Errorf("cannot see who opens %s: %w", s.Address, err)
@@ -68,8 +71,16 @@ func (o *Opener) newPTYListener(master int, slave string, s Spec, file fileID) (
 	return l, nil
 }
 
-// Listen makes the link to the slave. Called again, it makes the link again if that has been deleted; the terminal and who is at it stay.
-func (l *ptyListener) Listen() error { return l.link.place() }
+// Listen makes the link to the slave. Called again, it makes the link again if that has been deleted; the terminal and who is at it stay. The first call is the
+// loop's, and does not block; later ones look in /proc for who has what is in the way.
+func (l *ptyListener) Listen() error {
+	if l.listens.Swap(true) {
+		if err := l.link.judge(); err != nil {
+			return err
+		}
+	}
+	return l.link.place()
+}
 
 // Via is how peers come in.
 func (l *ptyListener) Via() string { return l.via }
@@ -131,16 +142,19 @@ func (o *Opener) adoptPTY(fd int, s Spec, trace string) (Listener, error) {
 		unix.Close(fd) // nobody can find it
 		return nil, fmt.Errorf("it is the terminal of %q", path)
 	}
-	l, err := o.newPTYListener(fd, slave, s, file)
-	if err == nil {
-		if err = l.Listen(); err != nil {
-			l.Close() //nolint:errcheck // the first error is the one to report
-		}
-	}
+	l, err := o.newPTYListener(fd, s, newPTYLink(s.Address, slave, file, oldLink{}))
 	if err != nil {
 		return nil, err
 	}
-	l.bell.ring() // for whoever opened it in the meantime
+	if err = l.link.judge(); err == nil {
+		err = l.link.place()
+	}
+	if err != nil {
+		l.Close() //nolint:errcheck // the first error is the one to report
+		return nil, err
+	}
+	l.link.touch() //nolint:errcheck // another hub may take it for one that was left behind, then
+	l.bell.ring()  // for whoever opened it in the meantime
 	return l, nil
 }
 

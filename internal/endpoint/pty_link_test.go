@@ -290,3 +290,151 @@ func TestTerminalLinkIsReplaced(t *testing.T) {
 		})
 	}
 }
+
+// started is not long after this process was.
+var started = time.Now()
+
+// setTimes sets when a file, or a link, was read and changed.
+func setTimes(t *testing.T, path string, read, changed time.Time) {
+	t.Helper()
+	times := []unix.Timespec{unix.NsecToTimespec(read.UnixNano()), unix.NsecToTimespec(changed.UnixNano())}
+	if err := unix.UtimesNanoAt(unix.AT_FDCWD, path, times, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTerminalLinkOfWhom has links to a terminal of this process, whose number may or may not have been another's when the link was made.
+func TestTerminalLinkOfWhom(t *testing.T) {
+	tests := []struct {
+		name  string
+		set   func(t *testing.T, slave, path string)
+		inUse bool
+	}{
+		{"used and chmod'ed since", func(t *testing.T, slave, path string) {
+			setTimes(t, path, started, started)
+			later := started.Add(time.Hour)
+			for time.Since(started) < 2500*time.Millisecond {
+				setTimes(t, slave, later, later)
+			}
+			setTimes(t, slave, later, later) // this is a change as well
+		}, true},
+		{"handed on by a process that has ended", func(t *testing.T, slave, path string) {
+			old := started.Add(-time.Hour)
+			setTimes(t, path, old, old)
+			setTimes(t, slave, old, old)
+		}, true},
+		{"of a program that was killed a moment before", func(t *testing.T, slave, path string) {
+			old := started.Add(-1700 * time.Millisecond)
+			setTimes(t, path, old, old)
+			setTimes(t, slave, started, started)
+		}, false},
+		{"of a program that was killed long before", func(t *testing.T, _, path string) { backdate(t, path) }, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			path, slave := filepath.Join(testenv.Dir(t), "dbg.tty"), foreignTerminal(t)
+			symlink(t, slave, path)
+			test.set(t, slave, path)
+			l, err := hubTerminals(t).Bind(terminal(t, path))
+			if err == nil {
+				defer l.Close()
+				err = l.Listen()
+			}
+			want := fmt.Sprintf("%s leads to %s, which is in use by pid %d (endpoint.test)", path, slave, os.Getpid())
+			switch {
+			case test.inUse && (err == nil || !strings.HasPrefix(err.Error(), want)):
+				t.Errorf("it gave %v, want %s", err, want)
+			case !test.inUse && err != nil:
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestTerminalOfAnAdoptedTerminal opens the path of a terminal that was made by an earlier process than the one that has it.
+func TestTerminalOfAnAdoptedTerminal(t *testing.T) {
+	o := hubTerminals(t)
+	path := filepath.Join(testenv.Dir(t), "dbg.tty")
+	old := openTerminal(t, o, path)
+	backdate(t, path)
+	fd, trace := old.Kept()
+	fd, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := o.Adopt(fd, terminal(t, path), trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if _, err := o.Bind(terminal(t, path)); err == nil || !strings.Contains(err.Error(), "is in use by pid") {
+		t.Errorf("another one gave %v", err)
+	}
+}
+
+// TestTerminalLinkOnTheLoop has a link come when the terminal is there already: the first Listen does not look for whose it is.
+func TestTerminalLinkOnTheLoop(t *testing.T) {
+	path := filepath.Join(testenv.Dir(t), "dbg.tty")
+	l, err := hubTerminals(t).Bind(terminal(t, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	symlink(t, foreignTerminal(t), path)
+	for _, owner := range []string{"another program", fmt.Sprintf("pid %d (endpoint.test)", os.Getpid())} {
+		if err := l.Listen(); err == nil || !strings.Contains(err.Error(), "which is in use by "+owner+"; end that program") {
+			t.Errorf("Listen says %v, which does not name %s", err, owner)
+		}
+	}
+	backdate(t, path)
+	if err := l.Listen(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTerminalLinkReplaces replaces a link that is left over where there is little room for another name.
+func TestTerminalLinkReplaces(t *testing.T) {
+	tests := []struct {
+		name string
+		put  func(t *testing.T, dir string) (path string)
+	}{
+		{"whose name is as long as it may be", func(_ *testing.T, dir string) string { return filepath.Join(dir, strings.Repeat("x", 255)) }},
+		{"beside what killed hubs have left", func(t *testing.T, dir string) string {
+			path := filepath.Join(dir, "dbg.tty")
+			for n := range 200 {
+				symlink(t, "/dev/pts/99999999", fmt.Sprintf("%s.%d-%d", path, os.Getpid(), n))
+			}
+			return path
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			path := test.put(t, testenv.Dir(t))
+			symlink(t, "/dev/pts/99999999", path)
+			openTerminal(t, hubTerminals(t), path)
+			user(t, path)
+		})
+	}
+}
+
+// TestTerminalErrorsAreTheSame tries in vain twice, with another number each time.
+func TestTerminalErrorsAreTheSame(t *testing.T) {
+	o := hubTerminals(t)
+	path := filepath.Join(testenv.Dir(t), "missing", "dbg.tty")
+	var says [2]string
+	for i := range says {
+		l, err := o.Bind(terminal(t, path))
+		if err == nil {
+			err = l.Listen()
+			l.Close()
+		}
+		if err == nil {
+			t.Fatal("it is opened")
+		}
+		says[i] = err.Error()
+		foreignTerminal(t)
+	}
+	if says[0] != says[1] || strings.Contains(says[0], "/dev/pts/") {
+		t.Errorf("it says %q, and then %q", says[0], says[1])
+	}
+}

@@ -1,9 +1,12 @@
 package endpoint
 
 import (
+	"bytes"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,17 +28,41 @@ func TerminalUser(path string) int {
 	})
 }
 
-// masterOwner names the process that has the master of the pseudo-terminal with this number, as far as it is visible from here.
-func masterOwner(number string) string {
-	pid := findHolder(func(_ int, link, target string) bool {
+// masterOwner is the process that has the master of the pseudo-terminal with this number, and when it was started; 0 if none is visible from here. Of
+// several it is the first to be started.
+func masterOwner(number string) (owner int, started time.Time) {
+	findHolder(func(pid int, link, target string) bool {
 		if !strings.HasSuffix(target, "/ptmx") {
 			return false
 		}
 		info, err := os.ReadFile(strings.Replace(link, "/fd/", "/fdinfo/", 1)) // see proc_pid_fdinfo(5)
-		return err == nil && strings.Contains(string(info), "tty-index:\t"+number+"\n")
+		if err != nil || !strings.Contains(string(info), "tty-index:\t"+number+"\n") {
+			return false
+		}
+		if start := startOf(pid); owner == 0 || start.Before(started) {
+			owner, started = pid, start
+		}
+		return false
 	})
-	if pid == 0 {
-		return "a program that is not visible from here (another user's, or one in a container)"
+	return owner, started
+}
+
+// startOf tells when a process was started; zero if that cannot be told.
+func startOf(pid int) time.Time {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // see proc_pid_stat(5)
+	var now unix.Timespec
+	if err != nil || unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) != nil {
+		return time.Time{}
 	}
-	return fmt.Sprintf("pid %d (%s)", pid, Identify(pid).Command)
+	// The second field is the name, which can have spaces and parentheses. The start is the twenty-second, in ticks since the machine was.
+	const tick = time.Second / 100
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 20 {
+		return time.Time{}
+	}
+	ticks, err := strconv.ParseInt(fields[19], 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Now().Add(time.Duration(ticks)*tick - time.Duration(now.Nano()))
 }
