@@ -171,6 +171,34 @@ func mkfile(t *testing.T, path string) {
 	}
 }
 
+// TestNoticesRetargeted has a link on the way lead elsewhere when that way is watched already.
+func TestNoticesRetargeted(t *testing.T) {
+	n := runNotices(t)
+	dir := testenv.Dir(t)
+	if err := os.MkdirAll(filepath.Join(dir, "old/b"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	mkfile(t, filepath.Join(dir, "new/b/f"))
+	for _, target := range []string{"old", "new"} {
+		if err := os.Symlink(target, filepath.Join(dir, "to-"+target)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Rename(filepath.Join(dir, "to-old"), filepath.Join(dir, "a")); err != nil {
+		t.Fatal(err)
+	}
+	heard, tell := told()
+	forget, err := n.Appears(filepath.Join(dir, "a/b/f"), tell)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer forget()
+	if err := os.Rename(filepath.Join(dir, "to-new"), filepath.Join(dir, "a")); err != nil {
+		t.Fatal(err)
+	}
+	mustHear(t, heard, "that there may be a file")
+}
+
 // TestNoticesPermissions tells when a file that was there may be opened now, and nothing of the file beside it.
 func TestNoticesPermissions(t *testing.T) {
 	n := runNotices(t)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -634,6 +635,38 @@ func TestTerminalBelongsToWhomItShall(t *testing.T) {
 }
 
 // TestTerminalAdopted has a second process go on with a terminal, while somebody is at it and when somebody has come in the meantime.
+// TestTerminalOfNobodyElse asks for an owner that only root can give: the error has the name that people know.
+func TestTerminalOfNobodyElse(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can become another user")
+	}
+	path := filepath.Join(testenv.Dir(t), "dbg.tty")
+	if err := os.Chmod(filepath.Dir(path), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	s := terminal(t, path)
+	s.Owner = "root"
+	const nobody = 65534
+	var err error
+	ended := make(chan struct{})
+	go func() { // the thread ends with it
+		defer close(ended)
+		runtime.LockOSThread()
+		if _, _, errno := unix.RawSyscall(unix.SYS_SETUID, nobody, 0, 0); errno != 0 {
+			err = errno
+			return
+		}
+		var l endpoint.Listener
+		if l, err = hubTerminals(t).Bind(s); err == nil {
+			l.Close()
+		}
+	}()
+	<-ended
+	if err == nil || !strings.Contains(err.Error(), "may not give "+path+" to uid 0") || strings.Contains(err.Error(), "/dev/pts/") {
+		t.Errorf("Bind gave %v", err)
+	}
+}
+
 func TestTerminalAdopted(t *testing.T) {
 	for _, name := range []string{"nobody", "peer", "newcomer", "writer"} {
 		t.Run(name, func(t *testing.T) {
