@@ -35,8 +35,8 @@ func (s Spec) Dials() bool { return s.Connects || s.Address.Kind() == address.De
 // ErrNoPeer says that nobody is waiting to be accepted.
 var ErrNoPeer = errors.New("nobody is waiting to be accepted")
 
-// Listener is an end to which peers come. It owns its descriptors, and its file if it has one. Only Waiting, Accept and FD are
-// called while it may be in use by another goroutine, the loop's; all others are for the one who opened it.
+// Listener is an end to which peers come. It owns its descriptors, and its file if it has one. Via, FD, Kept, Waiting and Accept may be called on one
+// goroutine, the loop's, while whoever has opened it calls Adjust, or Listen again, on another.
 type Listener interface {
 	Listen() error         // lets peers come from now on
 	FD() int               // to be polled: is readable when somebody may have come. It stays the Listener's

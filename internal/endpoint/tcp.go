@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +22,7 @@ const (
 	// resolveTime is how long the name of a host may take to be found.
 	resolveTime = 5 * time.Second
 	// dialTime is how long a connection to one host may take, with all its addresses.
-	dialTime = 20 * time.Second
+	dialTime = 10 * time.Second
 )
 
 // tcpListener accepts the peers of one end on a TCP socket.
@@ -60,7 +62,9 @@ func tcpSocket(addr address.Address) (int, error) {
 		if err == nil {
 			return fd, nil
 		}
-		errs = append(errs, unbound(addr, candidate, err))
+		if err = unbound(addr, candidate, err); len(errs) == 0 || err.Error() != errs[0].Error() {
+			errs = append(errs, err)
+		}
 	}
 	return -1, errors.Join(errs...)
 }
@@ -80,8 +84,10 @@ func resolve(addr address.Address) (found []netip.AddrPort, err error) {
 	defer cancel()
 	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
-		return nil, fmt.Errorf("%s: the host %q cannot be found (%w); correct the name, or write an IP address", addr, host, err)
+		return nil, unfound(addr, err)
 	}
+	// As everybody else who listens on localhost: on IPv4, if there is that.
+	slices.SortStableFunc(ips, func(a, b netip.Addr) int { return a.Unmap().BitLen() - b.Unmap().BitLen() })
 	for _, ip := range ips {
 		found = append(found, netip.AddrPortFrom(ip.Unmap(), uint16(port)))
 	}
@@ -227,20 +233,36 @@ func hostPort(from unix.Sockaddr) string {
 
 // unreached adds to an error of connect what a person can do about it.
 func unreached(addr address.Address, err error) error {
-	var dns *net.DNSError
-	host, _ := addr.HostPort()
+	var (
+		dns  *net.DNSError
+		late net.Error
+	)
 	switch {
 	case errors.As(err, &dns):
-		return fmt.Errorf("%s: the host %q cannot be found (%w); correct the name, or write an IP address", addr, host, err)
+		return unfound(addr, err)
 	case errors.Is(err, unix.ECONNREFUSED):
 		return fmt.Errorf("nobody listens at %s (%w); start the VM or the program that does", addr, err)
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, unix.ETIMEDOUT):
-		return fmt.Errorf("%s does not answer (%w); is the machine up, and does its firewall let this one in?", addr, err)
+	case errors.As(err, &late) && late.Timeout(): // whether the kernel or the hub gives up first, it is the same to the reader
+		return fmt.Errorf("%s does not answer; is the machine up, and does its firewall let this one in?", addr)
 	case errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.ENETUNREACH):
 		return fmt.Errorf("%s cannot be reached (%w); look at the network and the routes of this machine", addr, err)
 	default:
 		return fmt.Errorf("cannot connect to %s: %w", addr, err)
 	}
+}
+
+// unfound is the error of a host's name. The resolver's own text can contain ports of this machine, which are others each time.
+func unfound(addr address.Address, err error) error {
+	var dns *net.DNSError
+	why := err.Error()
+	if errors.As(err, &dns) {
+		why = dns.Err
+		if i := strings.LastIndex(why, ": "); i >= 0 {
+			why = why[i+len(": "):]
+		}
+	}
+	host, _ := addr.HostPort()
+	return fmt.Errorf("%s: the host %q cannot be found (%s); correct the name, or write an IP address", addr, host, why)
 }
 
 // unbound adds to an error of bind what a person can do about it.
@@ -249,7 +271,7 @@ func unbound(addr address.Address, candidate netip.AddrPort, err error) error {
 	case errors.Is(err, unix.EADDRINUSE):
 		return fmt.Errorf("%s is in use by another program (%w); find it with “ss -ltnp sport = :%d”, or choose another port", addr, err, candidate.Port())
 	case errors.Is(err, unix.EADDRNOTAVAIL):
-		return fmt.Errorf("%s: this machine does not have the address %s (%w); write one that it has, or 0.0.0.0 for all", addr, candidate.Addr(), err)
+		return fmt.Errorf("%s: this machine does not have the address %s (%w); write one that it has, or 0.0.0.0 for all, or {connect: …} if it is another machine's", addr, candidate.Addr(), err)
 	case errors.Is(err, unix.EACCES):
 		return fmt.Errorf("%s: uid %d may not use a port below 1024 (%w); choose a higher one, or give the hub CAP_NET_BIND_SERVICE", addr, os.Geteuid(), err)
 	default:

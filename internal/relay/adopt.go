@@ -15,7 +15,7 @@ type Estate struct {
 
 // EndEstate is what was left of one end.
 type EndEstate struct {
-	Listener Listener // nil if there is none; it listens
+	Listener endpoint.Listener // nil if there is none; it listens
 	Peer     *endpoint.Peer
 	Closing  bool // the peer is to be closed once it has got what was sent to it
 	Queued   []endpoint.Peer

@@ -31,18 +31,6 @@ type Counters struct {
 	Copied                    atomic.Bool   // what comes from the peer that is there goes through user space
 }
 
-// Listener is where the peers of an end come from, once Listen has been called. Accept never blocks; without a peer it returns
-// endpoint.ErrNoPeer.
-type Listener interface {
-	Listen() error
-	FD() int       // is readable when a peer may wait
-	Waiting() bool // a peer waits
-	Accept() (endpoint.Peer, error)
-	Close() error
-	Via() string         // how peers come in here
-	Kept() (int, string) // what has to outlive the process, and what the next one has to know of it
-}
-
 // Event is something that happened at an end, or to the link.
 type Event struct {
 	Kind EventKind
@@ -133,7 +121,7 @@ type Link struct {
 type end struct {
 	side     Side
 	count    *Counters
-	listener Listener // nil while the end is not open
+	listener endpoint.Listener // nil while nobody can come
 	accept   *watch
 	paused   bool    // after an accept that failed
 	unseen   int     // arrivals that are reported, and not seen yet
@@ -161,7 +149,7 @@ func NewLink(loop *Loop, id uint64, rules Rules, counters *[2]Counters, hooks Ho
 // Listen gives an end its listener, in the place of one that it may have. The link owns it from now on, also when it
 // returns an error. The end accepts its next peer without a call of Accept. Nobody can connect before the loop knows of the listener,
 // so what is sent to whoever has connected is never taken for something that is sent to nobody.
-func (k *Link) Listen(side Side, listener Listener) error {
+func (k *Link) Listen(side Side, listener endpoint.Listener) error {
 	err := errOver
 	k.loop.call(k, func() {
 		if k.over || k.ending {

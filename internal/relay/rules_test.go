@@ -346,7 +346,7 @@ func TestOnlyACleanLossEndsTheLink(t *testing.T) {
 
 // brokenListener fails to accept a few times, as one does in a process that has too many open files.
 type brokenListener struct {
-	relay.Listener
+	endpoint.Listener
 	failures int
 }
 

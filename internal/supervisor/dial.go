@@ -124,10 +124,10 @@ func (c *control) wait(side relay.Side, d time.Duration) {
 	}
 }
 
-// appeared dials at once, as if nothing had failed.
+// appeared dials at once, as if nothing had failed, if the file is another than the one that was tried.
 func (c *control) appeared(side relay.Side) {
 	o := &c.ends[side]
-	if o.attempt == nil && o.timer != nil {
+	if o.attempt == nil && o.timer != nil && endpoint.Look(c.end(side).Address.Path()) != o.seen {
 		o.again.reset()
 		o.timer.Reset(settleTime)
 	}

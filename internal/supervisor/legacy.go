@@ -85,7 +85,7 @@ func (c *control) takeOver() error {
 		events = events[1:]
 	}
 	for _, side := range bothSides() {
-		if listener, ok := estate.Ends[side].Listener.(endpoint.Listener); ok {
+		if listener := estate.Ends[side].Listener; listener != nil {
 			c.watchOver(side, listener)
 		}
 		if resumed[side] != nil {
