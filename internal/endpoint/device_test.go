@@ -546,10 +546,7 @@ func TestPortThatIsOpenElsewhere(t *testing.T) {
 }
 
 func TestPortIsRefusedToPicocom(t *testing.T) {
-	picocom, err := exec.LookPath("picocom")
-	if err != nil {
-		t.Skip("picocom is not installed")
-	}
+	picocom := testenv.Program(t, "picocom")
 	far, path := cable(t)
 	p := openPort(t, port(t, path))
 	cmd := exec.CommandContext(t.Context(), picocom, "--noreset", "--exit-after", "1000", path)

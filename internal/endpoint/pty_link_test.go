@@ -143,11 +143,9 @@ func TestTerminalOfAnotherHub(t *testing.T) {
 }
 
 func TestTerminalOfSocatIsLeftAlone(t *testing.T) {
-	if _, err := exec.LookPath("socat"); err != nil {
-		t.Skip("socat is not installed: apt-get install socat")
-	}
+	socat := testenv.Program(t, "socat")
 	path := filepath.Join(testenv.Dir(t), "dbg.tty")
-	cmd := exec.Command("socat", "PTY,raw,mode=666,link="+path, "SYSTEM:cat")
+	cmd := exec.Command(socat, "PTY,raw,mode=666,link="+path, "SYSTEM:cat")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

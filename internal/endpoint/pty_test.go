@@ -518,12 +518,10 @@ func TestTerminalIsRawAgain(t *testing.T) {
 }
 
 func TestPicocom(t *testing.T) {
-	if _, err := exec.LookPath("picocom"); err != nil {
-		t.Skip("picocom is not installed: apt-get install picocom")
-	}
+	picocom := testenv.Program(t, "picocom")
 	l, path := newTerminal(t)
 	for range 2 {
-		cmd := exec.Command("picocom", "--quiet", "--baud", "115200", path)
+		cmd := exec.Command(picocom, "--quiet", "--baud", "115200", path)
 		stdin, err := cmd.StdinPipe()
 		if err != nil {
 			t.Fatal(err)

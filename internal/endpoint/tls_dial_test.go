@@ -247,14 +247,10 @@ func TestTLSServerWantsACertificate(t *testing.T) {
 // openssl runs it until the test ends. What it says on its standard error is logged if the test fails.
 func openssl(t *testing.T, args ...string) (to io.WriteCloser, from io.Reader, wait func() error) {
 	t.Helper()
-	path, err := exec.LookPath("openssl")
-	if err != nil {
-		t.Skip("NOT TESTED: there is no openssl here; install it")
-	}
-	cmd := exec.Command(path, args...)
+	cmd := exec.Command(testenv.Program(t, "openssl"), args...)
 	var says bytes.Buffer
 	cmd.Stderr = &says
-	to, err = cmd.StdinPipe()
+	to, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -45,4 +46,19 @@ func Need(t testing.TB, suite string, absent []string) {
 		t.Fatal(complaint)
 	}
 	t.Skip(complaint)
+}
+
+// Program finds a foreign program that a test needs. Without it the test is skipped, and says so; or it fails, if the environment says that all are there:
+// SERIALHUB_TOOLS=1, as in CI.
+func Program(t testing.TB, name string) (path string) {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	switch {
+	case err == nil:
+	case os.Getenv("SERIALHUB_TOOLS") == "1":
+		t.Fatalf("%s is missing: apt-get install %[1]s", name)
+	default:
+		t.Skipf("%s is missing: apt-get install %[1]s", name)
+	}
+	return path
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"serialhub/internal/relay"
+	"serialhub/internal/testenv"
 )
 
 // inSocat is what socat calls the other side of a kind of end, whose site is at an address or a path.
@@ -103,9 +104,7 @@ func startSocat(t *testing.T, address string) *process {
 
 // Another program is at a, of each kind: socat. It is killed, and another one takes its place.
 func TestSocat(t *testing.T) {
-	if _, err := exec.LookPath("socat"); err != nil {
-		t.Skipf("socat is not there, which bench/setup.sh installs: %v", err)
-	}
+	testenv.Program(t, "socat")
 	over(t, pairsWith(any), func(t *testing.T, p pair) {
 		h := startHub(t, p, eager)
 		address := inSocat(h.sites[relay.A])
