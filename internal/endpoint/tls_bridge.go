@@ -190,9 +190,11 @@ func (b *bridge) run() {
 // send carries what the relay writes to the peer.
 func (b *bridge) send() {
 	buf := make([]byte, bridgeBuffer)
+	said := false
 	for {
 		n, err := b.near.Read(buf)
 		if n > 0 {
+			said = true
 			if _, err := b.conn.Write(buf[:n]); err != nil {
 				b.fail(err)
 				return
@@ -203,10 +205,14 @@ func (b *bridge) send() {
 		}
 	}
 	b.hurry()
-	// After these the peer closes its side, when it has read all. Closing this one before it has would throw away what it has not read yet, if
-	// it has said something meanwhile.
 	b.conn.CloseWrite() //nolint:errcheck // it may have gone
-	b.tcp.CloseWrite()  //nolint:errcheck // likewise
+	if !said {
+		b.tcp.Close() //nolint:errcheck // likewise; a peer that was turned away need not be waited for
+		return
+	}
+	// After this the peer closes its side, when it has read all. Closing this one before it has would throw away what it has not read yet, if
+	// it has said something meanwhile.
+	b.tcp.CloseWrite() //nolint:errcheck // likewise
 }
 
 // receive carries what the peer says to the relay, until the peer has nothing more to say, also if that cannot be handed on any more.
