@@ -12,8 +12,8 @@ import (
 
 const (
 	// takenAtMost is what may be taken from a peer while the other one does not read: it is in the kernel's buffers, of which those of TCP grow
-	// to some MiB each.
-	takenAtMost = 32 << 20
+	// to some MiB each, and where net.ipv4.tcp_rmem lets them, to 32 MiB.
+	takenAtMost = 128 << 20
 	// heldAtMost is what of that the hub itself may hold: a pipe.
 	heldAtMost = 2 << 20
 )
