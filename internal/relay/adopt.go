@@ -123,14 +123,6 @@ func (k *Link) requeue(e *end, left endpoint.Peer) error {
 // Forsake closes the pipes that an earlier process has left and no link has adopted.
 func (l *Loop) Forsake() { l.call(nil, l.pool.lose) }
 
-// Renew has the link's parts kept anew, because its name or something of a listener is another now.
-func (k *Link) Renew() {
-	k.loop.call(k, func() {
-		k.changed = true
-		k.settle()
-	})
-}
-
 // Halt stops the loop between two handlers, so that everything on its way is in a socket or in a pipe that is kept, and runs
 // do, which replaces the process or gives an error; then the loop goes on.
 func (l *Loop) Halt(do func()) { l.call(nil, do) }
