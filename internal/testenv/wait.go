@@ -1,12 +1,19 @@
 package testenv
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
 )
+
+// HopelessError ends Eventually at once: waiting longer cannot help.
+type HopelessError struct{ error }
+
+// Hopeless makes an error one that ends Eventually at once.
+func Hopeless(err error) error { return &HopelessError{err} }
 
 // Eventually polls a condition until it holds; its last error says what was still wrong when patience ran out.
 func Eventually(t testing.TB, patience time.Duration, what string, condition func() error) {
@@ -19,7 +26,7 @@ func Eventually(t testing.TB, patience time.Duration, what string, condition fun
 		if err == nil {
 			return
 		}
-		if time.Now().After(deadline) {
+		if hopeless := (*HopelessError)(nil); errors.As(err, &hopeless) || time.Now().After(deadline) {
 			t.Fatalf("%s: %v", what, err)
 		}
 	}

@@ -68,7 +68,7 @@ func startHub(t *testing.T, links ...string) *hub {
 // newHub makes a folder for a hub that is still to be started.
 func newHub(t *testing.T) *hub {
 	t.Helper()
-	return &hub{dir: shortDir(t), exited: make(chan struct{})}
+	return &hub{dir: testenv.Dir(t), exited: make(chan struct{})}
 }
 
 // start starts the hub with links as the configuration's lines for them.
@@ -125,7 +125,7 @@ func (h *hub) socket(link, end string) string {
 func (h *hub) get(path string) ([]byte, error) {
 	select {
 	case <-h.exited:
-		return nil, &hopelessError{fmt.Errorf("the hub has exited: %v", h.process.ProcessState)}
+		return nil, testenv.Hopeless(fmt.Errorf("the hub has exited: %v", h.process.ProcessState))
 	default:
 	}
 	client := http.Client{Timeout: 10 * time.Second}

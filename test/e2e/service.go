@@ -52,7 +52,7 @@ ExecStart=%[1]s/serialhub -c %[1]s/links.yaml
 // startService starts a hub with one link, and returns when it is ready.
 func startService(t *testing.T, link string) *service {
 	t.Helper()
-	s := &service{folder: shortDir(t), said: newTranscript()}
+	s := &service{folder: testenv.Dir(t), said: newTranscript()}
 	build := exec.Command("go", "build", "-ldflags", "-X main.release="+releaseOfTest, "-o", s.path("serialhub"), "serialhub/cmd/serialhub")
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building the hub: %v\n%s", err, output)

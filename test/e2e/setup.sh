@@ -12,35 +12,11 @@ cache=${SERIALHUB_E2E_DIR:-$here/.cache}
 packages=(qemu-system-x86 busybox-static gdb grub-pc-bin grub-common cpio lz4 xz-utils zstd gzip)
 grub_modules=/usr/lib/grub/i386-pc
 
+suite=e2e
+# shellcheck source=test/apt.sh
+. "$here/../apt.sh"
 # shellcheck source=test/kernel.sh
 . "$here/../kernel.sh"
-
-fail() {
-    echo "e2e setup: $*" >&2
-    exit 1
-}
-
-# apt's lists may be absent or too old to download from: they are fetched once
-# per run, and only if something has to be installed or downloaded.
-refreshed=no
-refresh_lists() {
-    [ "$refreshed" = no ] || return 0
-    echo "e2e setup: apt-get update"
-    apt-get update -qq || fail "apt-get update failed: is there a network, and is this root?"
-    refreshed=yes
-}
-
-install_packages() {
-    local wanted=() name
-    for name in "${packages[@]}"; do
-        [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || wanted+=("$name")
-    done
-    [ ${#wanted[@]} -gt 0 ] || return 0
-    refresh_lists
-    echo "e2e setup: installing ${wanted[*]}"
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${wanted[@]}" >/dev/null ||
-        fail "apt-get could not install: ${wanted[*]}"
-}
 
 check_tools() {
     local name

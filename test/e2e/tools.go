@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -67,39 +66,9 @@ func needTools(t *testing.T) {
 	testenv.Need(t, "e2e", missing())
 }
 
-// shortDir is a folder that lives as long as the test. The address of a unix socket
-// has room for 107 bytes, which t.TempDir() can exceed: it holds the test's name.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "hub")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
 // eventually polls a condition until it holds; the condition's last error says
 // what was still wrong when patience ran out.
 func eventually(t *testing.T, what string, condition func() error) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	poll := time.NewTicker(20 * time.Millisecond)
-	defer poll.Stop()
-	for ; ; <-poll.C {
-		err := condition()
-		if err == nil {
-			return
-		}
-		if hopeless := (*hopelessError)(nil); errors.As(err, &hopeless) || time.Now().After(deadline) {
-			t.Fatalf("%s: %v", what, err)
-		}
-	}
+	testenv.Eventually(t, patience, what, condition)
 }
-
-// hopelessError ends eventually at once: waiting longer cannot help.
-type hopelessError struct{ error }

@@ -54,7 +54,7 @@ func startGuest(t *testing.T) *guest {
 	t.Helper()
 	needTools(t)
 	started := time.Now()
-	g := &guest{folder: shortDir(t), exited: make(chan struct{}), processes: make(map[int]*process)}
+	g := &guest{folder: testenv.Dir(t), exited: make(chan struct{}), processes: make(map[int]*process)}
 	lines := make(map[string]*net.UnixListener)
 	for _, name := range lineNames {
 		listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: g.socket(name), Net: "unix"})

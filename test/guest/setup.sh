@@ -17,33 +17,11 @@ modules=(
     vsock vmw_vsock_virtio_transport_common vsock_loopback
 )
 
+suite=guest
+# shellcheck source=test/apt.sh
+. "$here/../apt.sh"
 # shellcheck source=test/kernel.sh
 . "$here/../kernel.sh"
-
-fail() {
-    echo "guest setup: $*" >&2
-    exit 1
-}
-
-refreshed=no
-refresh_lists() {
-    [ "$refreshed" = no ] || return 0
-    echo "guest setup: apt-get update"
-    apt-get update -qq || fail "apt-get update failed: is there a network, and is this root?"
-    refreshed=yes
-}
-
-install_packages() {
-    local wanted=() name
-    for name in "${packages[@]}"; do
-        [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || wanted+=("$name")
-    done
-    [ ${#wanted[@]} -gt 0 ] || return 0
-    refresh_lists
-    echo "guest setup: installing ${wanted[*]}"
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${wanted[@]}" >/dev/null ||
-        fail "apt-get could not install: ${wanted[*]}"
-}
 
 # Made anew whenever this script is another: it may want other modules. Debian's cloud kernel would be a third of the
 # size, but has no USB.

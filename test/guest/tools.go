@@ -64,21 +64,6 @@ func goStatic(args ...string) error {
 	return nil
 }
 
-// shortDir is a folder that lives as long as the test: unlike t.TempDir's, its name leaves room for that of a socket.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "hubg")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
 // eventually polls a condition until it holds; its last error says what was still wrong when patience ran out.
 func eventually(t *testing.T, what string, condition func() error) {
 	t.Helper()

@@ -5,21 +5,11 @@ set -euo pipefail
 
 packages=(systemd systemd-container)
 
-fail() {
-    echo "systemd setup: $*" >&2
-    exit 1
-}
+suite=systemd
+# shellcheck source=test/apt.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../apt.sh"
 
-wanted=()
-for name in "${packages[@]}"; do
-    [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || wanted+=("$name")
-done
-if [ ${#wanted[@]} -gt 0 ]; then
-    echo "systemd setup: installing ${wanted[*]}"
-    apt-get update -qq || fail "apt-get update failed: is there a network, and is this root?"
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${wanted[@]}" >/dev/null ||
-        fail "apt-get could not install: ${wanted[*]}"
-fi
+install_packages
 for name in systemd-nspawn systemctl journalctl unshare; do
     command -v "$name" >/dev/null || fail "$name is missing, although the packages are installed: ${packages[*]}"
 done
