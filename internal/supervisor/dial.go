@@ -109,25 +109,34 @@ func (c *control) wait(side relay.Side, d time.Duration) {
 	}
 	o.timer = time.NewTimer(d)
 	c.update(func(s *Link) { s.Ends[side].failing = true })
-	spec := specOf(c.end(side))
-	if path := spec.Address.Path(); path != "" && spec.Dials() {
-		o.forgetFile()
-		forget, err := c.parts.notices.Appears(path, o.notice)
-		if err != nil {
-			c.log().Debug("the file is not watched, and looked for now and then", "end", side.String(), "error", err)
-			return
-		}
-		o.forget = forget
-		if endpoint.Look(path) != o.seen {
-			o.notice() // it came after it was looked for, and before it was watched
-		}
+	if spec := specOf(c.end(side)); spec.Dials() && spec.Address.Path() != "" {
+		c.watchFor(side, spec.Address.Path())
 	}
 }
 
-// appeared dials at once, as if nothing had failed, if the file is another than the one that was tried.
-func (c *control) appeared(side relay.Side) {
+// watchFor has the end told when the file appears, or something on the way to it.
+func (c *control) watchFor(side relay.Side, path string) {
 	o := &c.ends[side]
-	if o.attempt == nil && o.timer != nil && endpoint.Look(c.end(side).Address.Path()) != o.seen {
+	o.forgetFile()
+	forget, err := c.parts.notices.Appears(path, o.notice)
+	if err != nil {
+		c.log().Debug("the file is not watched, and looked for now and then", "end", side.String(), "error", err)
+		return
+	}
+	o.forget = forget
+	if endpoint.Look(path) != o.seen {
+		o.notice() // it came after it was looked for, and before it was watched
+	}
+}
+
+// appeared dials at once, as if nothing had failed, if the file is another than the one that was tried. Else there is only more of the way to it.
+func (c *control) appeared(side relay.Side) {
+	o, path := &c.ends[side], c.end(side).Address.Path()
+	switch {
+	case o.attempt != nil || o.timer == nil:
+	case endpoint.Look(path) == o.seen:
+		c.watchFor(side, path)
+	default:
 		o.again.reset()
 		o.timer.Reset(settleTime)
 	}

@@ -90,6 +90,28 @@ func TestDialsWhenTheSocketAppears(t *testing.T) {
 	carry(t, b, a, "and back")
 }
 
+// TestFolderAppearsBeforeTheSocket makes the folder of a socket first, and the socket when that has been noticed.
+func TestFolderAppearsBeforeTheSocket(t *testing.T) {
+	h := startDialling(t, func(c *config.Link) {
+		patiently(c)
+		c.B.Address = inFolderOf(t, c.A, "run/vm/srv")
+	})
+	t.Cleanup(func() { os.RemoveAll(filepath.Join(h.dir, "run")) })
+	h.waitState("dbg", LinkRetrying)
+	for _, folder := range []string{"run", "run/vm"} {
+		if err := os.Mkdir(filepath.Join(h.dir, folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for range 200 { // each goes through the link's goroutine, as the notice does
+			if _, err := h.StartLink(t.Context(), "dbg"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	h.listenAt("run/vm/srv").accept()
+	h.waitState("dbg", LinkHalf)
+}
+
 // TestPeerThatWaitedAndLeft is dialled while the peer of the other end is still being closed, so it has to wait; when it leaves, another is dialled.
 func TestPeerThatWaitedAndLeft(t *testing.T) {
 	h := startDialling(t, func(c *config.Link) {
