@@ -116,9 +116,8 @@ func TestServerStartsAgainMeanwhile(t *testing.T) {
 				a.Close()
 				server = serve(t, network, address)
 			})
-			next := server.accept()
 			s.waitState("dbg", "up")
-			converse(t, next, b)
+			converse(t, server.newest(), b)
 		})
 	})
 }
