@@ -11,6 +11,7 @@ import (
 // adopts it owns it.
 type Estate struct {
 	Ends [2]EndEstate
+	Lost bool // a loss has ended the link; it delivers what was sent, and is over then
 }
 
 // EndEstate is what was left of one end.
@@ -70,6 +71,9 @@ func (k *Link) Adopt(estate Estate) error {
 			k.pump(lane, 0)
 		}
 		k.changed = true
+		if estate.Lost {
+			k.endByLoss()
+		}
 		k.settle()
 	})
 	return err
@@ -122,6 +126,9 @@ func (k *Link) requeue(e *end, left endpoint.Peer) error {
 
 // Forsake closes the pipes that an earlier process has left and no link has adopted.
 func (l *Loop) Forsake() { l.call(nil, l.pool.lose) }
+
+// Lost tells whether a loss has ended the link, also if it still delivers what was sent. It may be called during Halt only.
+func (k *Link) Lost() bool { return errors.Is(k.outcome, ErrLost) }
 
 // Halt stops the loop between two handlers, so that everything on its way is in a socket or in a pipe that is kept, and runs
 // do, which replaces the process or gives an error; then the loop goes on.

@@ -239,10 +239,14 @@ func (k *Link) depart(e *end, err error) {
 	ends := k.rules.EndAfter.endedBy(err) && !k.ending
 	k.detach(e, err)
 	if ends && !k.ending {
-		k.outcome = ErrLost
-		k.drain()
-		k.hooks.Report(Event{Kind: Ending})
+		k.endByLoss()
 	}
+}
+
+func (k *Link) endByLoss() {
+	k.outcome = ErrLost
+	k.drain()
+	k.hooks.Report(Event{Kind: Ending})
 }
 
 // detach takes the peer off its end; why is nil for a clean close. What it said before is delivered still; what was on

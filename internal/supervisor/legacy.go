@@ -73,6 +73,7 @@ func (c *control) takeOver() error {
 		return nil
 	}
 	estate := c.estate(left)
+	estate.Lost = left.status != nil && left.status.Lost
 	if err := c.wire.Adopt(estate); err != nil {
 		return fmt.Errorf("what was left of the link cannot be taken over: %w", err)
 	}

@@ -120,6 +120,7 @@ func (l *link) run() {
 		var state LinkState
 		state, wake = l.judge(err)
 		l.settle(state)
+		l.wire.Store(nil)
 		if errors.Is(err, errQuit) {
 			l.handed.finish()
 			return
@@ -227,7 +228,6 @@ func (l *link) judge(err error) (LinkState, <-chan time.Time) {
 // is a failure of this link alone.
 func (l *link) live(first *command) (err error) {
 	c := newControl(l)
-	defer l.wire.Store(nil)
 	defer func() {
 		if value := recover(); value != nil {
 			err = &relay.PanicError{Value: value, Stack: debug.Stack()}

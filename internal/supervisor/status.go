@@ -50,6 +50,7 @@ type Link struct {
 	Failures uint64
 	Last     *Failure // nil if nothing has failed yet
 	Ends     [2]End   // by relay.Side
+	Lost     bool     // a peer has left, and that ends it
 }
 
 // Failure is something that went wrong.

@@ -226,8 +226,22 @@ func (s *Supervisor) Halt(do func([]Link) error) (err error) {
 	s.parts.opener.HoldBridges()
 	defer s.parts.opener.OpenBridges()     // if this program goes on
 	s.parts.opener.CloseBridges(leaveTime) // nobody can go on with them; what has come from their peers is delivered still
-	s.parts.loop.Halt(func() { err = do(s.Links()) })
+	s.parts.loop.Halt(func() { err = do(s.halted()) })
 	return err
+}
+
+// halted are all links while the loop stands still. What a wire has reported may not have come to its link yet.
+func (s *Supervisor) halted() []Link {
+	s.mu.Lock()
+	links := s.links
+	s.mu.Unlock()
+	list := make([]Link, len(links))
+	for i, l := range links {
+		wire := l.wire.Load() // before the state, which is settled before there is no wire
+		list[i] = l.snapshot()
+		list[i].Lost = wire != nil && wire.Lost()
+	}
+	return list
 }
 
 // Kept tells whether everything that shall outlive the process is kept.

@@ -2,6 +2,7 @@ package continuity
 
 import (
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -67,6 +68,22 @@ func TestLinkEndsMeanwhile(t *testing.T) {
 		hearEnd(t, b, "goodbye")
 		s.waitState("dbg", "stopped")
 		s.waitSharers("a", 0)
+		s.waitNoFile("a")
+	})
+}
+
+// TestLinkEndsOnItsWay lets the peer of such a link leave before, while what it has said cannot be delivered yet.
+func TestLinkEndsOnItsWay(t *testing.T) {
+	each(t, interruptions()[2:], "  - {name: dbg, a: a, b: b, restart: never}\n", func(t *testing.T, s *service, cause interruption) {
+		a, b := s.dial("a"), s.dial("b")
+		s.waitState("dbg", "up")
+		text := strings.Repeat("goodbye ", 1<<15)
+		say(t, a, text)
+		a.Close()
+		s.waitNoFile("a")
+		cause.happen(s)
+		hearEnd(t, b, text)
+		s.waitState("dbg", "stopped")
 		s.waitNoFile("a")
 	})
 }
