@@ -34,6 +34,7 @@ func (k *Link) Adopt(estate Estate) error {
 			return
 		}
 		err = nil
+		k.begun = true
 		for side, left := range estate.Ends {
 			e := k.ends[side]
 			if left.Listener != nil {
@@ -65,6 +66,9 @@ func (k *Link) Adopt(estate Estate) error {
 		}
 		for _, lane := range k.lanes { // now it is known who is there
 			lane.slow = lane.held() > 0
+			if k.watcher != nil {
+				lane.show(k.watcher.Unseen(lane.from.side, lane.held()))
+			}
 			k.setAbsent(lane)
 		}
 		for _, lane := range k.lanes {

@@ -186,6 +186,7 @@ func (l *lane) take(from *peer, limit int) (int, error) {
 		return n, err
 	default:
 		n, err := read(from.FD, l.scratch[:min(limit, len(l.scratch))])
+		l.showCopy(l.scratch[:n])
 		if l.absent == Buffer {
 			l.keep(l.scratch[:n])
 		} else {
@@ -201,7 +202,10 @@ func (l *lane) takeIn(from *peer, limit int) (int, error) {
 		return 0, unix.EAGAIN
 	}
 	defer l.returnPipe()
-	return l.pipe.moveFrom(from, limit, l.scratch)
+	l.announce()
+	n, err := l.pipe.moveFrom(from, limit, l.scratch)
+	l.show(n)
+	return n, err
 }
 
 // hasPipe gives the lane a pipe, unless it has one. Without one to be had, the lane waits for it and hasPipe returns false.

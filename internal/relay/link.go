@@ -75,6 +75,7 @@ var errOver = errors.New("the link is closed")
 type Hooks struct {
 	Report func(Event)
 	Keep   func([]Part) bool // takes note of what the link owns, so that it outlives the process, or fails and is called again; nil if nobody does
+	Watch  Watcher           // who watches from the beginning, as by Link.Watch; may be nil
 }
 
 // Link joins the peers of two ends. It runs on its loop; its exported methods hand their work to the loop, wait
@@ -84,12 +85,14 @@ type Link struct {
 	id      uint64
 	hooks   Hooks
 	rules   Rules
+	watcher Watcher // nil if nobody watches
 	ends    [2]*end
 	lanes   [2]*lane // lanes[side] carries what comes from that side
 	peers   uint64   // that have come so far
 	ending  bool     // it drains, then closes
 	over    bool
 	resting bool  // it reads only what has been sent up to now, and lets nobody in
+	begun   bool  // it has taken over what an earlier process has left, or has something of its own
 	changed bool  // the link has other parts than those that are kept
 	outcome error // what Over reports
 }
@@ -110,7 +113,7 @@ type end struct {
 
 // NewLink makes a link without listeners. Its id is unique, also among the links of processes before this one, and not 0.
 func NewLink(loop *Loop, id uint64, rules Rules, counters *[2]Counters, hooks Hooks) *Link {
-	k := &Link{loop: loop, id: id, hooks: hooks, rules: rules}
+	k := &Link{loop: loop, id: id, hooks: hooks, watcher: hooks.Watch, rules: rules}
 	for side := range k.ends {
 		k.ends[side] = &end{side: Side(side), count: &counters[side]}
 	}

@@ -25,6 +25,7 @@ type Loop struct {
 	wakefd  int            // an eventfd that interrupts epoll_wait when something was posted
 	scratch []byte         // a chunk, for bytes that go through user space
 	pool    pool           // of pipes; touched by handlers only
+	spy     *spy           // nil until it is needed, or if there can be none; touched by handlers only
 	watches map[int]*watch // by descriptor; touched by handlers only
 	serial  int32          // tells a watch from an earlier one of the same descriptor number
 	resting []*watch       // that are left alone until the rest is over
@@ -302,6 +303,7 @@ func (l *Loop) end() {
 	defer l.mu.Unlock()
 	l.ended = true
 	l.pool.close()
+	l.spy.close()
 	l.closeDescriptors()
 	close(l.done)
 }

@@ -19,6 +19,7 @@ func (k *Link) Listen(side Side, listener endpoint.Listener) error {
 		if k.over || k.ending {
 			return
 		}
+		k.begun = true
 		e := k.ends[side]
 		if err = listener.Listen(); err != nil {
 			return
@@ -122,7 +123,7 @@ func (k *Link) Enter(side Side, fetched endpoint.Peer) {
 		if k.over || k.ending {
 			return
 		}
-		entered = true
+		entered, k.begun = true, true
 		k.admit(k.ends[side], fetched)
 		k.settle()
 	})
@@ -130,6 +131,47 @@ func (k *Link) Enter(side Side, fetched endpoint.Peer) {
 		fetched.HangUp()
 		fetched.Close()
 	}
+}
+
+// Attach makes somebody the peer of an end who has not come to its address. When he leaves, that is no loss: it ends no link, and closes nobody else. A peer that is there is closed for him if replace is true;
+// else Attach returns ErrBusy. Where the other end's peer is to be closed first, the newcomer waits for that. The link owns him from now on, unless
+// it returns an error.
+func (k *Link) Attach(side Side, newcomer endpoint.Peer, replace bool) (id uint64, err error) {
+	err = errOver
+	k.loop.call(k, func() {
+		if k.over || k.ending {
+			return
+		}
+		defer k.settle()
+		k.begun = true
+		e := k.ends[side]
+		k.arrive(e) // who has connected was first
+		k.noticeHangup(e)
+		if k.ending || k.resting {
+			return
+		}
+		if !replace && (e.peer != nil || len(e.queue) > 0) {
+			err = ErrBusy
+			return
+		}
+		k.peers++
+		p := &peer{Peer: newcomer, id: k.peers, guest: true}
+		id = p.id
+		if p.watch, err = k.loop.watch(p.FD, p.Departure(), k, func(events uint32) { k.ready(e, p, events) }); err != nil {
+			return
+		}
+		if e.peer != nil {
+			k.detach(e, ErrReplaced)
+		}
+		if k.free(e) {
+			k.attach(e, p)
+			return
+		}
+		k.enqueue(e, p, true)
+		k.keep()
+		k.tell(Event{Kind: Queued, Side: side, ID: p.id, Peer: p.Credentials})
+	})
+	return id, err
 }
 
 // Lose closes a peer that has failed without its connection being closed.

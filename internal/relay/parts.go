@@ -21,11 +21,12 @@ const (
 	RoleQueued   Role = "queued"  // waits for the end; in the order of arrival
 	RoleLeft     Role = "left"    // has gone, with bytes that are unread; in the order of departure
 	RoleBuffer   Role = "buffer"  // has what was sent to nobody
+	RoleTape     Role = "tape"    // has what watchers have seen; of the whole link
 )
 
-// keep has the link's parts kept, if they have changed.
+// keep has the link's parts kept, if they have changed. What an earlier process has kept of the link stays until the link has it.
 func (k *Link) keep() {
-	if !k.changed {
+	if !k.changed || !k.begun {
 		return
 	}
 	k.changed = k.hooks.Keep != nil && !k.hooks.Keep(k.parts())
@@ -55,6 +56,9 @@ func (k *Link) parts() (list []Part) {
 		if buffer := k.lanes[side].buffer; buffer != nil {
 			list = append(list, Part{Side: Side(side), Role: RoleBuffer, FD: buffer.fd})
 		}
+	}
+	if k.watcher != nil {
+		list = append(list, Part{Role: RoleTape, FD: k.watcher.Kept()})
 	}
 	return list
 }

@@ -26,6 +26,7 @@ type peer struct {
 	id      uint64
 	watch   *watch
 	rest    int  // how much of what it has said is still to be read, once it has left
+	guest   bool // it has not come to the end's address; when it leaves, that is no loss
 	silent  bool // it has shut down its sending side, and may still be listening
 	copied  bool // its descriptor cannot be spliced
 	closing bool // it is closed once it has got what was sent to it; it is not read any more
@@ -236,7 +237,7 @@ func (k *Link) pump(lane *lane, limit int) {
 
 // depart sees off a peer that has left by itself, with err if it was not a clean close. That may end the link.
 func (k *Link) depart(e *end, err error) {
-	ends := k.rules.EndAfter.endedBy(err) && !k.ending
+	ends := k.rules.EndAfter.endedBy(err) && !e.peer.guest && !k.ending
 	k.detach(e, err)
 	if ends && !k.ending {
 		k.endByLoss()
@@ -279,7 +280,7 @@ func (k *Link) detach(e *end, why error) {
 	}
 	k.hooks.Report(Event{Kind: Left, Side: e.side, ID: p.id, Peer: p.Credentials, Err: why})
 	k.pump(outgoing, 0)
-	if other := k.ends[e.side.Other()].peer; other != nil && k.rules.CloseBoth {
+	if other := k.ends[e.side.Other()].peer; other != nil && k.rules.CloseBoth && !p.guest {
 		other.closing = true
 		k.changed = true
 	}
