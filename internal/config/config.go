@@ -47,7 +47,9 @@ type Link struct {
 	Absent       Absent
 	BufferSize   int // bytes, for AbsentBuffer
 	OnDisconnect OnDisconnect
-	Disabled     bool // kept in the file, not started
+	Scrollback   int         // bytes, the newest of both directions, kept for watchers; 0 for none
+	Transcript   *Transcript // nil for none
+	Disabled     bool        // kept in the file, not started
 }
 
 // End is one side of a link. What does not concern its kind of address is zero.

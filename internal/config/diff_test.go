@@ -31,6 +31,12 @@ func TestDiff(t *testing.T) {
 	hold := func(l *config.Link) { l.Absent = config.AbsentHold }
 	uids := func(l *config.Link) { l.A.AllowUIDs = []int{0} }
 	dialled := func(l *config.Link) { l.A.Connects = true }
+	scrollback := func(l *config.Link) { l.Scrollback = 1024 }
+	transcript := func(format string) func(*config.Link) {
+		return func(l *config.Link) {
+			l.Transcript = plain("/log/{link}", func(t *config.Transcript) { t.Format = format })
+		}
+	}
 	certificate := func(text string) func(*config.Link) {
 		return func(l *config.Link) { l.A.TLS = config.TLS{Cert: text, Key: "key"} }
 	}
@@ -58,6 +64,11 @@ func TestDiff(t *testing.T) {
 		{"renamed, and an end is dialled now", links{x}, links{link(t, "n", "/1", "/2", dialled)}, "[n] [x] [] [] map[]"},
 		{"renamed, and an end is dialled as before", links{link(t, "x", "/1", "/2", dialled)}, links{link(t, "n", "/1", "/2", dialled)}, "[n] [x] [] [] map[n:x]"},
 		{"a renewed certificate", links{link(t, "x", "tls::1", "/2", certificate("old"))}, links{link(t, "x", "tls::1", "/2", certificate("new"))}, "[] [] [x] [] map[]"},
+		{"a scrollback", links{x}, links{link(t, "x", "/1", "/2", scrollback)}, "[] [] [x] [] map[]"},
+		{"a transcript", links{x}, links{link(t, "x", "/1", "/2", transcript("hex"))}, "[] [] [x] [] map[]"},
+		{"the same transcript", links{link(t, "x", "/1", "/2", transcript("hex"))}, links{link(t, "x", "/1", "/2", transcript("hex"))}, "[] [] [] [x] map[]"},
+		{"another transcript", links{link(t, "x", "/1", "/2", transcript("hex"))}, links{link(t, "x", "/1", "/2", transcript("raw"))}, "[] [] [x] [] map[]"},
+		{"renamed, and no transcript any more", links{link(t, "x", "/1", "/2", transcript("hex"))}, links{link(t, "n", "/1", "/2")}, "[n] [x] [] [] map[n:x]"},
 		{"with TLS now", links{link(t, "x", "tcp::1", "/2")}, links{link(t, "x", "tls::1", "/2")}, "[] [] [x] [] map[]"},
 		{"another case of the name", links{x}, links{link(t, "X", "/1", "/2")}, "[X] [x] [] [] map[X:x]"},
 	}

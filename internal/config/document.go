@@ -249,10 +249,14 @@ func expected(want reflect.Type) string {
 		return "the path of a socket, {listen: ADDRESS}, {connect: ADDRESS}, {pty: PATH} or {device: PATH}"
 	case reflect.TypeFor[restartEntry]():
 		return "always, on-failure or never, or {policy: …, delay: …}"
+	case reflect.TypeFor[transcriptEntry]():
+		return "the path of a file, none, or {file: …, format: …}"
 	case reflect.TypeFor[stringList]():
 		return "a text, or a list of them"
 	case reflect.TypeFor[timeText]():
 		return "a time, such as 200ms, 30s or 5m"
+	case reflect.TypeFor[ageText]():
+		return "a time, such as 30d or 12h, or 0"
 	case reflect.TypeFor[sizeText]():
 		return "a size, such as 64KiB"
 	case reflect.TypeFor[idText]():

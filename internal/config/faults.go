@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -104,18 +105,34 @@ func (f *findings) written(key string) bool {
 func (f *findings) add(key, format string, args ...any) {
 	var at place
 	known := false
-	for around := key; ; around = around[:max(0, strings.LastIndexAny(around, ".["))] {
-		if f.misfits[around] {
-			return
-		}
+	if f.misfit(key) {
+		return
+	}
+	for key := range around(key) {
 		if !known {
-			at, known = f.places[around]
-		}
-		if around == "" {
-			break
+			at, known = f.places[key]
 		}
 	}
 	f.note(key, at, fmt.Sprintf(format, args...))
+}
+
+// misfit tells whether the value of key, or of one around it, has been taken out.
+func (f *findings) misfit(key string) bool {
+	for key := range around(key) {
+		if f.misfits[key] {
+			return true
+		}
+	}
+	return false
+}
+
+// around yields key, then those around it, and at last "" for the whole file.
+func around(key string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for yield(key) && key != "" {
+			key = key[:max(0, strings.LastIndexAny(key, ".["))]
+		}
+	}
 }
 
 // unfit notes a fault of the value of key, which is taken out.
@@ -156,8 +173,13 @@ func (f *findings) syntax(err error) {
 	if load.ContextMsg != "" {
 		message += " (" + load.ContextMsg + ")"
 	}
-	if line := load.Mark.Line; line > 0 && line <= len(f.lines) && strings.HasPrefix(strings.TrimLeft(f.lines[line-1], " "), "\t") {
-		message = "the line is indented with a tab; YAML is indented with spaces"
+	if line := load.Mark.Line; line > 0 && line <= len(f.lines) {
+		switch source := f.lines[line-1]; {
+		case strings.HasPrefix(strings.TrimLeft(source, " "), "\t"):
+			message = "the line is indented with a tab; YAML is indented with spaces"
+		case strings.Contains(source, forLink), strings.Contains(source, forEnd), strings.Contains(source, forDate):
+			message += "; put a name with braces in quotes, such as \"/var/log/serialhub/{link}.log\""
+		}
 	}
 	f.note("", place{load.Mark.Line, load.Mark.Column}, message)
 }

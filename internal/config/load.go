@@ -113,11 +113,13 @@ type linkEntry struct {
 
 // behaviourEntry is what a link may say beside its name and its ends, and defaults for all. A nil is not written.
 type behaviourEntry struct {
-	Restart      *restartEntry `mapstructure:"restart" jsonschema_description:"What happens after a loss or a failure: a policy, or the long form."`
-	Absent       *string       `mapstructure:"absent" jsonschema:"enum=discard,enum=hold,enum=buffer,default=discard" jsonschema_description:"What happens to bytes that are sent while nobody is at the other end."`
-	BufferSize   *sizeText     `mapstructure:"buffer_size" jsonschema_description:"How many of the newest bytes are kept under absent: buffer. Default: 64KiB; at most 64MiB."`
-	OnDisconnect *string       `mapstructure:"on_disconnect" jsonschema:"enum=keep,enum=close,default=keep" jsonschema_description:"What happens to the peer that is left when the other one leaves."`
-	Disabled     *bool         `mapstructure:"disabled" jsonschema:"default=false" jsonschema_description:"Kept in the file, and not started."`
+	Restart      *restartEntry    `mapstructure:"restart" jsonschema_description:"What happens after a loss or a failure: a policy, or the long form."`
+	Absent       *string          `mapstructure:"absent" jsonschema:"enum=discard,enum=hold,enum=buffer,default=discard" jsonschema_description:"What happens to bytes that are sent while nobody is at the other end."`
+	BufferSize   *sizeText        `mapstructure:"buffer_size" jsonschema_description:"How many of the newest bytes are kept under absent: buffer. Default: 64KiB; at most 64MiB."`
+	OnDisconnect *string          `mapstructure:"on_disconnect" jsonschema:"enum=keep,enum=close,default=keep" jsonschema_description:"What happens to the peer that is left when the other one leaves."`
+	Scrollback   *sizeText        `mapstructure:"scrollback" jsonschema_description:"How many of the newest bytes of both directions are kept for those who watch the link; 1KiB to 16MiB. Default: 0, none."`
+	Transcript   *transcriptEntry `mapstructure:"transcript" jsonschema_description:"The file into which what crosses the link is written, none, or the long form. Default: none."`
+	Disabled     *bool            `mapstructure:"disabled" jsonschema:"default=false" jsonschema_description:"Kept in the file, and not started."`
 }
 
 // restartEntry is the long form of a restart policy; the short form is the policy alone.
@@ -126,6 +128,18 @@ type restartEntry struct {
 	Delay       *timeText `mapstructure:"delay" jsonschema:"default=200ms" jsonschema_description:"Before what failed is tried again; doubled each time."`
 	MaxDelay    *timeText `mapstructure:"max_delay" jsonschema:"default=30s" jsonschema_description:"The longest delay."`
 	MaxFailures *int      `mapstructure:"max_failures" jsonschema:"minimum=0,default=0" jsonschema_description:"In a row, after which the link is given up; 0 for no limit."`
+}
+
+// transcriptEntry is the long form of a transcript; the short form is the file alone.
+type transcriptEntry struct {
+	File       *string   `mapstructure:"file" jsonschema:"minLength=1" jsonschema_description:"Where it is written; {link}, {end} and {date} stand for the link's name, a or b, and the day. A relative path is taken from the config's folder. none for no transcript."`
+	Format     *string   `mapstructure:"format" jsonschema:"enum=text,enum=raw,enum=hex,enum=json,enum=pcapng,default=text" jsonschema_description:"The shape of it."`
+	Direction  *string   `mapstructure:"direction" jsonschema:"enum=both,enum=a,enum=b,default=both" jsonschema_description:"What is written: all, or what the peers of one end have said."`
+	Timestamps *bool     `mapstructure:"timestamps" jsonschema:"default=true" jsonschema_description:"Whether lines of format: text begin with the time."`
+	MaxSize    *sizeText `mapstructure:"max_size" jsonschema_description:"At which size the file is rotated; 4KiB to 1TiB, or 0 for never. Default: 100MiB."`
+	MaxAge     *ageText  `mapstructure:"max_age" jsonschema:"default=30d" jsonschema_description:"When a rotated file is removed, such as 30d or 12h; 0 for never."`
+	Keep       *int      `mapstructure:"keep" jsonschema:"minimum=0,default=10" jsonschema_description:"How many rotated files stay; 0 for all."`
+	Compress   *string   `mapstructure:"compress" jsonschema:"enum=none,enum=gzip,enum=zstd,default=none" jsonschema_description:"How rotated files are compressed."`
 }
 
 // endEntry is the long form of an end, with one of the first four keys; the short form is the address to listen on.
@@ -159,6 +173,9 @@ type stringList []string
 // timeText is a span of time as people write it, such as 200ms.
 type timeText string
 
+// ageText is a span of time as people write it, which may have days, such as 30d; or 0.
+type ageText string
+
 // sizeText is a size as people write it, such as 64KiB, or a number of bytes.
 type sizeText string
 
@@ -168,15 +185,16 @@ type idText string
 // shortForms are the types that a plain string may stand for, and what it stands for.
 func shortForms() map[reflect.Type]func(string) any {
 	return map[reflect.Type]func(string) any{
-		reflect.TypeFor[stringList]():   func(s string) any { return []string{s} },
-		reflect.TypeFor[endEntry]():     func(s string) any { return endEntry{Listen: s} },
-		reflect.TypeFor[restartEntry](): func(s string) any { return map[string]any{"policy": s} },
+		reflect.TypeFor[stringList]():      func(s string) any { return []string{s} },
+		reflect.TypeFor[endEntry]():        func(s string) any { return endEntry{Listen: s} },
+		reflect.TypeFor[restartEntry]():    func(s string) any { return map[string]any{"policy": s} },
+		reflect.TypeFor[transcriptEntry](): func(s string) any { return map[string]any{"file": s} },
 	}
 }
 
 // takesNumber tells whether a text type may be written as a plain number, too.
 func takesNumber(t reflect.Type) bool {
-	return t == reflect.TypeFor[sizeText]() || t == reflect.TypeFor[idText]()
+	return t == reflect.TypeFor[sizeText]() || t == reflect.TypeFor[ageText]() || t == reflect.TypeFor[idText]()
 }
 
 // strictly makes mapstructure refuse what it would otherwise convert, and teaches it the short forms.

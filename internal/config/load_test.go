@@ -167,7 +167,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"no links", "log: {}", []string{"1:1: links: the key is missing"}},
 		{"links without a value", "links:", []string{"1:7: links: has no value, but must be a list"}},
 		{"unknown keys", "lonks: []\nfoo:\nlinks: []", []string{"1:1: lonks: unknown key; did you mean links?\n    1 | lonks: []\n      | ^\n", "2:1: foo: unknown key; known here: api, log, defaults, links"}},
-		{"an unknown key of a link", link(good + "\nc: /3"), []string{"5:5: links[0].c: unknown key; known here: name, a, b, restart, absent, buffer_size, on_disconnect, disabled"}},
+		{"an unknown key of a link", link(good + "\nc: /3"), []string{"5:5: links[0].c: unknown key; known here: name, a, b, restart, absent, buffer_size, on_disconnect, scrollback, transcript, disabled"}},
 		{"an unknown key of an end", link("name: x\na: {listen: /1, mod: 1}\nb: /2"), []string{"3:21: links[0].a.mod: unknown key"}},
 		{"a key twice", link(good + "\na: /3"), []string{"5:5: links[0].a: the key is there twice, first in line 3"}},
 		{"a key in capitals", link("Name: x\na: /1\nb: /2"), []string{"2:5: links[0].Name: unknown key; did you mean name?", "links[0].name: a link needs a name"}},
@@ -307,6 +307,7 @@ func FuzzLoad(f *testing.F) {
 		twoLinks, "", "links: []", "links:", "- x", "links: [{name: x, a: /1, b: /1}]", "api: {listen: [none, 'unix:/x']}\nlinks: []",
 		"links: [{name: x, a: 'tcp::1', b: {connect: 'vsock:3:1'}}, {name: y, a: {pty: /1, mode: '0'}, b: {device: /2, baud: 9600}}]",
 		"links: [{name: x, a: {listen: 'tls::1', cert: links.yaml, key: /dev/zero, client_ca: .}, b: {connect: 'tls:[::1]:1', ca: x, server_name: y, min_tls: '1.2'}}]",
+		"defaults: {scrollback: 1MiB, transcript: '/log/{link}'}\nlinks: [{name: x, a: /1, b: /2, transcript: {file: 'y/{date}{end}', max_age: 1d1h, max_size: 0}}, {name: y, a: /3, b: /4}]",
 		"links: [{name: x, a: {listen: /1, connect: /2, keepalive: 1s, stop_bits: 1}, b: /dev/ttyS0}]",
 		"links: &a [*a]", "links: [&x {name: x, a: /1, b: /2}, {<<: *x}]", "log: {level: 5}\n? [x]\n: y", "links: []\n---\n", "a: !!binary x", bomb(),
 	} {
@@ -347,6 +348,14 @@ func FuzzLoad(f *testing.F) {
 				t.Errorf("Load(%q) let through the name %q", text, link.Name)
 			}
 			names[link.Name] = true
+			if link.Transcript != nil {
+				file := link.Transcript.Path(link.Name, "a", time.Time{})
+				folder, _, _ := strings.Cut(link.Transcript.File, "{")
+				folder = folder[:strings.LastIndex(folder, "/")+1]
+				if used[file] || filepath.Clean(file) != file || !filepath.IsAbs(file) || !strings.HasPrefix(file, folder) {
+					t.Errorf("Load(%q) let through the transcript %q", text, file)
+				}
+			}
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -45,6 +46,8 @@ func makeSchema(t *testing.T) []byte {
 			return end
 		case reflect.TypeFor[restartEntry]():
 			return long(of, &jsonschema.Schema{Type: "string", Enum: []any{Always, OnFailure, Never}})
+		case reflect.TypeFor[transcriptEntry]():
+			return long(of, &jsonschema.Schema{Type: "string", MinLength: new(uint64(1))})
 		case reflect.TypeFor[stringList]():
 			return &jsonschema.Schema{OneOf: []*jsonschema.Schema{text(), {Type: "array", Items: text()}}}
 		}
@@ -64,7 +67,10 @@ func makeSchema(t *testing.T) []byte {
 }
 
 func numberOrText(of reflect.Type) *jsonschema.Schema {
-	if !takesNumber(of) {
+	switch {
+	case of == reflect.TypeFor[ageText]():
+		return &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "string"}, {Enum: []any{0}}}}
+	case !takesNumber(of):
 		return nil
 	}
 	return &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "string"}, {Type: "integer", Minimum: "0"}}}
@@ -139,7 +145,7 @@ func TestSchemaAcceptsWhatTheLoaderDoes(t *testing.T) {
 // example is a line of reference.yaml that is a comment only because it names a file, or belongs to one that does.
 var example = regexp.MustCompile(`(?m)^( {2,})# ( *(- )?[a-z_]+:( .*)?)$`)
 
-// TestReferenceIsWhole tries the examples of reference.yaml that are comments, and looks whether it has every key of an end.
+// TestReferenceIsWhole tries the examples of reference.yaml that are comments, and looks whether it has every key of a link.
 func TestReferenceIsWhole(t *testing.T) {
 	text, err := os.ReadFile("../../configs/reference.yaml")
 	if err != nil {
@@ -161,10 +167,17 @@ func TestReferenceIsWhole(t *testing.T) {
 	if err := accepts(t, text); err != nil {
 		t.Errorf("the schema says %v", err)
 	}
-	_, keys := keysOf(reflect.TypeFor[endEntry]())
-	for _, key := range keys {
-		if !regexp.MustCompile(`(?m)^ {6}` + key + `: `).Match(text) {
-			t.Errorf("reference.yaml does not have %s", key)
+	for indent, types := range map[int][]reflect.Type{
+		4: {reflect.TypeFor[behaviourEntry]()},
+		6: {reflect.TypeFor[endEntry](), reflect.TypeFor[restartEntry](), reflect.TypeFor[transcriptEntry]()},
+	} {
+		for _, of := range types {
+			_, keys := keysOf(of)
+			for _, key := range keys {
+				if !regexp.MustCompile(fmt.Sprintf(`(?m)^ {%d}%s: `, indent, key)).Match(text) {
+					t.Errorf("reference.yaml does not have %s", key)
+				}
+			}
 		}
 	}
 }

@@ -15,12 +15,13 @@ type checker struct {
 	dir   string            // where relative paths start
 	names map[string]string // of links, with the key that uses them
 	used  claims
+	logs  map[string]string // the files of transcripts, with the link that writes into each
 	rules []rule            // which keys belong to which ends
 	texts map[string]string // of the files that keys name, each read once
 }
 
 func validate(written *fileEntry, dir string, found *findings) *Config {
-	c := &checker{findings: found, dir: dir, names: map[string]string{}, used: claims{}, rules: endRules(), texts: map[string]string{}}
+	c := &checker{findings: found, dir: dir, names: map[string]string{}, used: claims{}, logs: map[string]string{}, rules: endRules(), texts: map[string]string{}}
 	config := &Config{API: API{Listen: c.apiAddresses(written.API.Listen)}}
 	var err error
 	if config.Log.Level, err = ParseLevel(written.Log.Level); err != nil {
@@ -43,6 +44,9 @@ func validate(written *fileEntry, dir string, found *findings) *Config {
 		link.A, link.B = c.end(entry.A, key+".a"), c.end(entry.B, key+".b")
 		c.behave(&link, entry.behaviourEntry, key)
 		config.Links = append(config.Links, link)
+	}
+	for i, entry := range written.Links {
+		c.settle(&config.Links[i], entry.Transcript, fmt.Sprintf("links[%d]", i))
 	}
 	return config
 }

@@ -25,6 +25,7 @@ func builtin() Link {
 		Absent:       AbsentDiscard,
 		BufferSize:   64 << 10,
 		OnDisconnect: OnDisconnectKeep,
+		Transcript:   builtinTranscript(),
 	}
 }
 
@@ -37,18 +38,16 @@ func (c *checker) behave(link *Link, entry behaviourEntry, key string) {
 		link.Absent = oneOf(c, key+".absent", *entry.Absent, AbsentDiscard, AbsentHold, AbsentBuffer)
 	}
 	if entry.BufferSize != nil {
-		size, err := humanize.ParseBytes(string(*entry.BufferSize))
-		switch {
-		case err != nil:
-			c.add(key+".buffer_size", "%q is not a size, such as 64KiB", *entry.BufferSize)
-		case size < 1 || size > maxBuffer:
-			c.add(key+".buffer_size", "%s is out of range; it can be from 1 byte to %s", *entry.BufferSize, humanize.IBytes(maxBuffer))
-		default:
-			link.BufferSize = int(size)
-		}
+		link.BufferSize = int(c.size(key+".buffer_size", *entry.BufferSize, "", 1, maxBuffer))
 	}
 	if entry.OnDisconnect != nil {
 		link.OnDisconnect = oneOf(c, key+".on_disconnect", *entry.OnDisconnect, OnDisconnectKeep, OnDisconnectClose)
+	}
+	if entry.Scrollback != nil {
+		link.Scrollback = int(c.size(key+".scrollback", *entry.Scrollback, "0 (none)", minScrollback, maxScrollback))
+	}
+	if entry.Transcript != nil {
+		link.Transcript = c.transcript(link.Transcript, entry.Transcript, key+".transcript")
 	}
 	if entry.Disabled != nil {
 		link.Disabled = *entry.Disabled
@@ -57,11 +56,7 @@ func (c *checker) behave(link *Link, entry behaviourEntry, key string) {
 
 func (c *checker) restart(restart *Restart, entry *restartEntry, key string) {
 	if entry.Policy != nil {
-		at := key + ".policy"
-		if !c.written(at) {
-			at = key
-		}
-		restart.Policy = oneOf(c, at, *entry.Policy, Always, OnFailure, Never)
+		restart.Policy = oneOf(c, c.longOrShort(key, "policy"), *entry.Policy, Always, OnFailure, Never)
 	}
 	if entry.Delay != nil {
 		restart.Delay = c.duration(key+".delay", *entry.Delay, minDelay, maxDelay)
@@ -78,6 +73,38 @@ func (c *checker) restart(restart *Restart, entry *restartEntry, key string) {
 	if restart.Delay > restart.MaxDelay && restart.MaxDelay > 0 {
 		c.add(key+".delay", "%s is longer than max_delay, which is %s", restart.Delay, restart.MaxDelay)
 	}
+}
+
+// longOrShort is the place of what is named in the long form of key, and stands alone in the short form.
+func (c *checker) longOrShort(key, name string) string {
+	if long := key + "." + name; c.written(long) {
+		return long
+	}
+	return key
+}
+
+// size reads a number of bytes between two others. Where 0 is one, too, zero says so, and what it means.
+func (c *checker) size(key string, text sizeText, zero string, least, most uint64) int64 {
+	size, err := humanize.ParseBytes(string(text))
+	switch {
+	case err != nil:
+		c.add(key, "%q is not a size, such as 64KiB", text)
+	case size == 0 && zero != "":
+	case size < least || size > most:
+		if zero != "" {
+			zero += ", or "
+		}
+		c.add(key, "%s is out of range; it can be %sfrom %s to %s", text, zero, briefSize(least), briefSize(most))
+	}
+	return int64(min(size, most))
+}
+
+// briefSize writes a size as people do: 1 KiB, and not 1.0 KiB.
+func briefSize(size uint64) string {
+	if size == 1 {
+		return "1 byte"
+	}
+	return strings.Replace(humanize.IBytes(size), ".0 ", " ", 1)
 }
 
 // duration reads a span of time between two others.
