@@ -136,6 +136,7 @@ func serve(c *config.Config, options runOptions, signals *signals, settings *log
 	group.Add(func() error {
 		err := signals.run()
 		if manager != nil {
+			front.EndStreams() // so that who is attached gets what was sent to him
 			log.Info("the peers are left to the service manager, and to the hub that it starts next")
 			links.Leave()
 		}
@@ -144,8 +145,8 @@ func serve(c *config.Config, options runOptions, signals *signals, settings *log
 	if manager != nil {
 		group.Add(notify.run, notify.interrupt)
 	}
+	group.Add(front.Run, func(error) { front.Stop() }) // before the links: who watches one is told that the hub stops, not that the link is gone
 	group.Add(links.Run, func(error) { links.Stop() })
-	group.Add(front.Run, func(error) { front.Stop() })
 	group.Add(reloader.Run, func(error) { reloader.Stop() })
 	if options.watch {
 		watcher, err := reload.NewWatcher(c.Path, reloader.Ask, log)
@@ -167,6 +168,12 @@ func need(links []config.Link) (n limits.Need) {
 			continue
 		}
 		n.Links++
+		if link.Scrollback > 0 || link.Transcript != nil {
+			n.Extra++ // the tape
+		}
+		if link.Transcript != nil {
+			n.Extra += 2 // its files
+		}
 		if link.Absent == config.AbsentBuffer {
 			n.Buffers += 2
 		}

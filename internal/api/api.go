@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -16,9 +17,11 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 
 	"serialhub/internal/config"
+	"serialhub/internal/endpoint"
 	"serialhub/internal/relay"
 	"serialhub/internal/reload"
 	"serialhub/internal/supervisor"
+	"serialhub/internal/watch"
 )
 
 // Hub is what the API needs of the running hub: its links.
@@ -30,6 +33,9 @@ type Hub interface {
 	StartLink(ctx context.Context, name string) (supervisor.Link, error)
 	Break(name string, side relay.Side, d time.Duration) error
 	NotOpen() []string
+	Tap(name string, start func(*watch.Tape) *watch.Reader) (*supervisor.Tap, error)
+	Attach(ctx context.Context, name string, side relay.Side, who endpoint.Credentials, replace bool) (*supervisor.Attached, error)
+	Say(ctx context.Context, name string, to relay.Side, data []byte, inject bool) error
 }
 
 // Reloader is what the API needs of the one who reads the config again.
@@ -67,6 +73,9 @@ func Handler(hub Hub, reloader Reloader, about About, log *slog.Logger) http.Han
 	e.POST("/links/:name/stop", plain(h.change(hub.StopLink)))
 	e.POST("/links/:name/start", plain(h.change(hub.StartLink)))
 	e.POST("/links/:name/break", plain(h.sendBreak, "end", "duration"))
+	e.POST("/links/:name/send", known(h.send, "to", "inject"))
+	e.GET("/links/:name/tap", plain(h.tap, "format", "end", "since_start", "n", "from", "follow", "color"))
+	e.GET("/links/:name/attach", plain(h.attach, "end", "replace"))
 	e.POST("/reload", plain(h.reload))
 	read("/status", h.status)
 	read("/healthz", h.healthy)
@@ -76,22 +85,29 @@ func Handler(hub Hub, reloader Reloader, about About, log *slog.Logger) http.Han
 
 // plain refuses what the call does not know: a parameter that is mistyped or given twice, or a body, would otherwise be
 // taken for nothing, and reset more than was meant.
-func plain(next echo.HandlerFunc, known ...string) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		for name, values := range c.QueryParams() {
-			if !slices.Contains(known, name) {
-				return newProblem(http.StatusBadRequest, "there is no parameter %q here", name)
-			}
-			if len(values) > 1 {
-				return newProblem(http.StatusBadRequest, "the parameter %q is there %d times", name, len(values))
-			}
-		}
+func plain(next echo.HandlerFunc, parameters ...string) echo.HandlerFunc {
+	return known(func(c echo.Context) error {
 		body, err := io.ReadAll(io.LimitReader(c.Request().Body, 16))
 		if err != nil {
 			return newProblem(http.StatusBadRequest, "the body could not be read: %s", err)
 		}
 		if text := strings.TrimSpace(string(body)); text != "" && text != "{}" {
 			return newProblem(http.StatusBadRequest, "this call takes no body; parameters go into the query, as in ?end=a")
+		}
+		return next(c)
+	}, parameters...)
+}
+
+// known refuses parameters that the call does not know.
+func known(next echo.HandlerFunc, parameters ...string) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		for name, values := range c.QueryParams() {
+			if !slices.Contains(parameters, name) {
+				return newProblem(http.StatusBadRequest, "there is no parameter %q here", name)
+			}
+			if len(values) > 1 {
+				return newProblem(http.StatusBadRequest, "the parameter %q is there %d times", name, len(values))
+			}
 		}
 		return next(c)
 	}
@@ -140,14 +156,17 @@ func (h *handlers) reset(c echo.Context) error {
 }
 
 // sideOf reads the parameter end.
-func sideOf(c echo.Context) (relay.Side, error) {
-	switch end := c.QueryParam("end"); end {
+func sideOf(c echo.Context) (relay.Side, error) { return sideNamed(c, "end") }
+
+// sideNamed reads a parameter that names an end.
+func sideNamed(c echo.Context, parameter string) (relay.Side, error) {
+	switch end := c.QueryParam(parameter); end {
 	case "a":
 		return relay.A, nil
 	case "b":
 		return relay.B, nil
 	default:
-		return 0, newProblem(http.StatusBadRequest, "a link has no end %q; write ?end=a or ?end=b", end)
+		return 0, newProblem(http.StatusBadRequest, "a link has no end %q; write ?%s=a or ?%s=b", end, parameter, parameter)
 	}
 }
 
@@ -229,6 +248,9 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, conn)
+		},
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }

@@ -28,11 +28,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // hub stands in for the supervisor, so that each answer is known to the byte.
 type hub struct {
-	list   []supervisor.Link
-	closed []string
-	resets []string
-	fail   error
-	reload reload.Result
+	api.Hub // for what is not asked of it
+	list    []supervisor.Link
+	closed  []string
+	resets  []string
+	fail    error
+	reload  reload.Result
 }
 
 func (h *hub) Reload(context.Context) (config.Changes, error) { return h.reload.Changes, h.reload.Err }
@@ -81,7 +82,8 @@ func newHub() *hub {
 	return &hub{reload: reload.Result{At: at}, list: []supervisor.Link{
 		{
 			Name: "dbg", State: supervisor.LinkHalf, Since: at, Sessions: 3, Resets: 1, Failures: 2,
-			Last: &supervisor.Failure{At: at, End: "a", Message: "in use"},
+			Last:       &supervisor.Failure{At: at, End: "a", Message: "in use"},
+			Transcript: &supervisor.Transcript{File: "/var/log/dbg.log", Since: at, Err: "no space left on device"},
 			Ends: [2]supervisor.End{
 				{Address: "unix:/tmp/a", Way: "listen", State: supervisor.EndConnected, Since: at, Connections: 3, Rejected: 1, Received: 1234, Sent: 987, Discarded: 5,
 					Peer: &supervisor.Peer{PID: 4711, UID: 1, GID: 2, Command: "qemu-system-i386", VM: "win7"}},
@@ -135,6 +137,7 @@ func serve(t *testing.T, h *hub) func(method, path string, headers ...string) (*
 const dbgJSON = `{
 	"name": "dbg", "state": "half", "since": "2026-11-22T13:00:00Z", "sessions": 3, "resets": 1, "failures": 2,
 	"last_error": {"at": "2026-11-22T13:00:00Z", "end": "a", "message": "in use"},
+	"transcript": {"file": "/var/log/dbg.log", "state": "failing", "since": "2026-11-22T13:00:00Z", "error": "no space left on device"},
 	"ends": {
 		"a": {"address": "unix:/tmp/a", "mode": "listen", "state": "connected", "since": "2026-11-22T13:00:00Z",
 			"peer": {"pid": 4711, "uid": 1, "gid": 2, "command": "qemu-system-i386", "vm": "win7"}, "queued": [],

@@ -40,7 +40,10 @@ type Front struct {
 func NewFront(handler http.Handler, addresses []config.APIAddress, left []continuity.File, log *slog.Logger) (*Front, error) {
 	f := &Front{log: log, left: left, quit: make(chan struct{}), listeners: map[config.APIAddress]net.Listener{}}
 	f.server = newServer(f.gate.count(handler), log)
-	f.stop = sync.OnceFunc(func() { close(f.quit) })
+	f.stop = sync.OnceFunc(func() {
+		f.gate.streams.endAll(errHubStops) // now, so that nothing else is taken for the reason
+		close(f.quit)
+	})
 	var err error
 	f.listeners, err = f.open(addresses)
 	for _, file := range f.left {
@@ -59,11 +62,14 @@ func (f *Front) Run() error {
 	}
 	f.mu.Unlock()
 	<-f.quit
-	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	f.EndStreams()
+	end := time.Now().Add(answerTime)
+	ctx, cancel := context.WithDeadline(context.Background(), end)
 	defer cancel()
 	if f.server.Shutdown(ctx) != nil {
 		f.server.Close() //nolint:errcheck // its listeners are closed already
 	}
+	f.gate.settle(end) // the server does not know of WebSockets, which have to hear why they are closed
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, listener := range f.listeners { // the server may not have heard yet of one that has just been opened

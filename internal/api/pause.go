@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -17,7 +18,8 @@ import (
 // gate lets nobody in while it is closed; who knocks meanwhile waits in the kernel.
 type gate struct {
 	closed   sync.RWMutex // held for writing while it is closed
-	inFlight atomic.Int64 // requests that are being answered
+	inFlight atomic.Int64 // requests that are being answered, without streams
+	streams  streams
 }
 
 // gatedListener accepts only while its gate is open.
@@ -42,21 +44,33 @@ func (g *gate) count(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.inFlight.Add(1)
 		defer g.inFlight.Add(-1)
-		handler.ServeHTTP(w, r)
+		handler.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), gateKey{}, g)))
 	})
 }
 
-// Pause has the front answer what it has been asked, and accept nobody until resume is called: whoever connects waits.
+// settle waits until nothing is being answered, but not for ever.
+func (g *gate) settle(end time.Time) {
+	for g.inFlight.Load() > 0 && time.Now().Before(end) {
+		<-time.After(time.Millisecond)
+	}
+}
+
+// Pause has the front answer what it has been asked, end its streams, and accept nobody until resume is called: whoever connects waits.
 func (f *Front) Pause() (resume func()) {
 	f.gate.closed.Lock()
 	f.deadline(time.Now())
-	for end := time.Now().Add(answerTime); f.gate.inFlight.Load() > 0 && time.Now().Before(end); {
-		<-time.After(time.Millisecond)
-	}
+	f.gate.streams.endAll(errHubReplaced)
+	f.gate.settle(time.Now().Add(answerTime))
 	return func() {
 		f.deadline(time.Time{})
 		f.gate.closed.Unlock()
 	}
+}
+
+// EndStreams ends all streams, because the hub stops; the clients are told. It does not wait for long.
+func (f *Front) EndStreams() {
+	f.gate.streams.endAll(errHubStops)
+	f.gate.settle(time.Now().Add(answerTime))
 }
 
 // deadline makes calls of Accept return at that time.

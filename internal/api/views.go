@@ -24,6 +24,15 @@ type linkView struct {
 	Failures  uint64             `json:"failures"`
 	LastError *errorView         `json:"last_error"`
 	Ends      map[string]endView `json:"ends"`
+
+	Transcript *transcriptView `json:"transcript"`
+}
+
+type transcriptView struct {
+	File  string    `json:"file"`
+	State string    `json:"state"` // writing or failing
+	Since time.Time `json:"since"`
+	Error *string   `json:"error"`
 }
 
 type errorView struct {
@@ -106,6 +115,12 @@ func viewLink(l supervisor.Link) linkView {
 			relay.A.String(): viewEnd(l.Ends[relay.A]),
 			relay.B.String(): viewEnd(l.Ends[relay.B]),
 		},
+	}
+	if t := l.Transcript; t != nil {
+		view.Transcript = &transcriptView{File: t.File, State: "writing", Since: t.Since.UTC()}
+		if t.Err != "" {
+			view.Transcript.State, view.Transcript.Error = "failing", &t.Err
+		}
 	}
 	if l.Last != nil {
 		view.LastError = &errorView{At: l.Last.At.UTC(), End: l.Last.End, Message: l.Last.Message}

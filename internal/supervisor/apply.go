@@ -56,6 +56,7 @@ func (s *Supervisor) Apply(next []config.Link) (config.Changes, error) {
 		links[i] = l
 	}
 	s.publish(links, next)
+	s.reopenTranscripts()
 	return changes, nil
 }
 

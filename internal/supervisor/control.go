@@ -99,8 +99,8 @@ func newControl(l *link) *control {
 	return c
 }
 
-// connectWire makes the wire.
-func (c *control) connectWire() {
+// makeWire makes the wire.
+func (c *control) makeWire() {
 	hooks := relay.Hooks{Report: func(event relay.Event) {
 		if event.Kind == relay.Over {
 			c.over <- event.Err
@@ -111,8 +111,8 @@ func (c *control) connectWire() {
 	if c.stash != nil {
 		hooks.Keep = c.keep
 	}
+	hooks.Watch = c.watching.first()
 	c.wire = c.parts.newWire(c.parts.loop, c.id(), rules(c.config), &c.counters, hooks)
-	c.link.wire.Store(c.wire)
 }
 
 // endWire ends the wire and tells how it has ended. What the peers have sent is delivered first: after a loss for as
@@ -189,6 +189,8 @@ func (c *control) run(first *command) error {
 	if err := c.takeOver(); err != nil {
 		return err
 	}
+	c.link.wire.Store(c.wire) // others may have it now
+	c.watching.connect(c.wire)
 	for _, side := range bothSides() {
 		if c.ends[side].listener == nil {
 			if err := c.open(side); err != nil {

@@ -36,9 +36,11 @@ func (c *control) followAll(events []relay.Event) (err error) {
 			if specOf(c.end(event.Side)).Dials() && !c.ended {
 				c.fetchLater(event.Side)
 			}
+			c.guests.left(event.ID, event.Err)
 			c.log().Info("peer left while it waited for the end", append([]any{"end", event.Side.String()}, whose(event.Peer)...)...)
 		case relay.Left:
 			c.left(event)
+			c.guests.left(event.ID, event.Err)
 		case relay.AcceptFailed:
 			c.acceptFailed(event)
 		case relay.NoBuffer:
@@ -71,6 +73,11 @@ func (c *control) arrived(event relay.Event) {
 		}
 	})
 	c.ends[event.Side].said = ""
+	if specOf(c.end(event.Side)).Dials() { // somebody else may have been faster than the one that is dialled
+		c.ends[event.Side].abandon()
+		c.ends[event.Side].stopTimer()
+		c.update(func(s *Link) { s.Ends[event.Side].failing = false })
+	}
 	c.watchPulse(event.Side)
 	c.log().Info("peer connected", attributes(event.Side, peer)...)
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,6 +59,22 @@ func (l *link) keep(parts []relay.Part) bool {
 		l.log().Warn("the link's peers would not survive the end of the hub", "error", err)
 	}
 	return err == nil
+}
+
+// takeTape takes the link's tape out of what was left.
+func (l *link) takeTape() {
+	if l.legacy == nil {
+		return
+	}
+	l.legacy.parts = slices.DeleteFunc(l.legacy.parts, func(part relay.Part) bool {
+		if part.Role != relay.RoleTape {
+			return false
+		}
+		if err := l.watching.adopt(part.FD); err != nil {
+			l.parts.log.Warn("the scrollback is lost", "link", l.config.Name, "error", err)
+		}
+		return true
+	})
 }
 
 // takeOver makes the link what was left of it.
@@ -233,7 +250,7 @@ func (c *control) inherit(end *relay.EndEstate, part relay.Part) error {
 		end.Queued = append(end.Queued, peer)
 	case relay.RoleLeft:
 		end.Left = append(end.Left, peer)
-	case relay.RoleListener, relay.RoleBuffer:
+	case relay.RoleListener, relay.RoleBuffer, relay.RoleTape:
 	}
 	return nil
 }
@@ -244,7 +261,7 @@ func dispose(parts []relay.Part) {
 		switch part.Role {
 		case relay.RoleListener:
 			endpoint.Dispose(part.FD, part.Trace)
-		case relay.RolePeer, relay.RoleClosing, relay.RoleQueued, relay.RoleLeft, relay.RoleBuffer:
+		case relay.RolePeer, relay.RoleClosing, relay.RoleQueued, relay.RoleLeft, relay.RoleBuffer, relay.RoleTape:
 			endpoint.DisposePeer(part.FD)
 		}
 	}

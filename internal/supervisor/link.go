@@ -31,10 +31,13 @@ type link struct {
 	stash    *continuity.LinkStash      // where the link's parts are kept; nil if nowhere
 	rests    bool                       // it does not run at first
 	wire     atomic.Pointer[relay.Link] // while it lives
-	released [2]bool                    // ends whose address another end is to have; they open nothing until the next update
-	handed   *command                   // one that the control has taken, and the link is to hear when the wire has ended
-	quit     chan struct{}              // closed to end it
-	ended    chan struct{}              // closed when run has returned
+	watching watching
+	scribe   scribe
+	guests   guests
+	released [2]bool       // ends whose address another end is to have; they open nothing until the next update
+	handed   *command      // one that the control has taken, and the link is to hear when the wire has ended
+	quit     chan struct{} // closed to end it
+	ended    chan struct{} // closed when run has returned
 
 	mu     sync.Mutex
 	status Link
@@ -59,6 +62,7 @@ type parts struct {
 func newLink(c *config.Link, p parts, ready [2]endpoint.Listener, left *legacy) *link {
 	l := &link{
 		ready:    ready,
+		config:   c,
 		legacy:   left,
 		passed:   [2]int{-1, -1},
 		parts:    p,
@@ -66,11 +70,13 @@ func newLink(c *config.Link, p parts, ready [2]endpoint.Listener, left *legacy) 
 		quit:     make(chan struct{}),
 		ended:    make(chan struct{}),
 	}
+	l.scribe.link, l.watching.counters = l, &l.counters
 	now := time.Now()
 	l.status.setState(LinkStarting, now)
 	for side := range l.status.Ends {
 		l.status.Ends[side].setState(EndOpening, now)
 	}
+	l.takeTape()
 	l.become(c)
 	l.again = newRetry(c.Restart)
 	l.openStash()
@@ -84,9 +90,18 @@ func newLink(c *config.Link, p parts, ready [2]endpoint.Listener, left *legacy) 
 func (l *link) become(c *config.Link) {
 	l.config = c
 	l.released = [2]bool{}
+	l.publish(c)
+	if err := l.watching.configure(c.Scrollback, c.Scrollback > 0 || c.Transcript != nil); err != nil {
+		l.note("", err)
+		l.log().Error("there is no scrollback, and no transcript", "error", err)
+	}
+}
+
+// publish makes known what the config says.
+func (l *link) publish(c *config.Link) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.status.Name, l.status.Disabled = c.Name, c.Disabled
+	l.status.Name, l.status.Disabled, l.status.Scrollback = c.Name, c.Disabled, c.Scrollback
 	for side, end := range c.Ends() {
 		l.status.Ends[side].Address, l.status.Ends[side].Way = end.Address.String(), end.Way()
 	}
@@ -102,6 +117,9 @@ func (l *link) run() {
 	defer close(l.ended)
 	defer l.closeStash()
 	defer l.closeReady()
+	defer l.watching.close()
+	defer l.scribe.end()
+	l.scribe.write(l.config)
 	var first *command // what a life begins with
 	var wake <-chan time.Time
 	runs := !l.config.Disabled && !l.rests
@@ -121,6 +139,7 @@ func (l *link) run() {
 		state, wake = l.judge(err)
 		l.settle(state)
 		l.wire.Store(nil)
+		l.watching.connect(nil)
 		if errors.Is(err, errQuit) {
 			l.handed.finish()
 			return
@@ -169,6 +188,7 @@ func (l *link) hear(cmd *command) (runs, rests bool) {
 	case update:
 		stopped := l.snapshot().State == LinkStopped && !l.config.Disabled
 		l.become(cmd.next)
+		l.scribe.write(l.config)
 		l.closeReady()
 		l.ready = cmd.ready
 		if !l.config.Disabled && !stopped {
@@ -234,7 +254,7 @@ func (l *link) live(first *command) (err error) {
 			c.close()
 		}
 	}()
-	c.connectWire()
+	c.makeWire()
 	defer c.follow() //nolint:errcheck // what happened while the wire was closed; it has ended anyway
 	why := c.run(first)
 	if errors.Is(why, errOver) {

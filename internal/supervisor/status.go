@@ -51,6 +51,9 @@ type Link struct {
 	Last     *Failure // nil if nothing has failed yet
 	Ends     [2]End   // by relay.Side
 	Lost     bool     // a peer has left, and that ends it
+
+	Scrollback int         // how many bytes are kept for watchers
+	Transcript *Transcript // nil if there is none
 }
 
 // Failure is something that went wrong.

@@ -199,6 +199,7 @@ func (s *Supervisor) Leave() {
 			last, since = now, at
 		}
 	}
+	s.pauseTranscripts()
 	s.stop()
 }
 
@@ -226,6 +227,7 @@ func (s *Supervisor) Halt(do func([]Link) error) (err error) {
 	s.parts.opener.HoldBridges()
 	defer s.parts.opener.OpenBridges()     // if this program goes on
 	s.parts.opener.CloseBridges(leaveTime) // nobody can go on with them; what has come from their peers is delivered still
+	defer s.pauseTranscripts()()           // as late as that: meanwhile only the tape has what crosses a link
 	s.parts.loop.Halt(func() { err = do(s.halted()) })
 	return err
 }

@@ -1,0 +1,91 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Why a stream is over that nobody has ended at the other side.
+var (
+	errHubStops    = errors.New("the hub stops")
+	errHubReplaced = errors.New("the hub is being upgraded")
+	errLinkGone    = errors.New("the link was removed")
+)
+
+// streams are requests that are answered until somebody ends them. They do not hold up who waits for the requests in flight.
+type streams struct {
+	mu    sync.Mutex
+	under map[*stream]bool // that are under way
+}
+
+type stream struct {
+	gate *gate
+	end  context.CancelCauseFunc
+}
+
+type gateKey struct{}
+
+// streaming tells that the request is a stream. The context that it returns ends with a cause when the hub ends the stream; the caller calls done at its end.
+func streaming(ctx context.Context) (streams context.Context, done func()) {
+	ctx, end := context.WithCancelCause(ctx)
+	g, served := ctx.Value(gateKey{}).(*gate)
+	if !served {
+		return ctx, func() { end(nil) }
+	}
+	s := &stream{g, end}
+	g.streams.mu.Lock()
+	defer g.streams.mu.Unlock()
+	if g.streams.under == nil {
+		g.streams.under = map[*stream]bool{}
+	}
+	g.streams.under[s] = true
+	g.inFlight.Add(-1)
+	return ctx, func() {
+		g.streams.finish(s, nil)
+	}
+}
+
+// partingTime is how long a client has, when the hub ends its stream, to take what is on its way to it.
+const partingTime = 500 * time.Millisecond
+
+// outlast returns a context that ends partingTime after the one of a stream.
+func outlast(ctx context.Context) (longer context.Context, cancel context.CancelFunc) {
+	longer, end := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(partingTime)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			end()
+		case <-longer.Done():
+		}
+	})
+	return longer, func() {
+		stop()
+		end()
+	}
+}
+
+// finish ends a stream, which is then a request in flight, as it was.
+func (all *streams) finish(s *stream, why error) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	if all.under[s] {
+		delete(all.under, s)
+		s.gate.inFlight.Add(1)
+	}
+	s.end(why)
+}
+
+// endAll ends all streams that are under way. It does not wait for them.
+func (all *streams) endAll(why error) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	for s := range all.under {
+		delete(all.under, s)
+		s.gate.inFlight.Add(1)
+		s.end(why)
+	}
+}
