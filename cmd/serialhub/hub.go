@@ -1,0 +1,133 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"serialhub/internal/client"
+	"serialhub/internal/config"
+)
+
+// hubOptions say where the hub is that a command talks to.
+type hubOptions struct{ api, config, tokenFile string }
+
+func (o *hubOptions) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&o.api, "api", "", "where the hub is: host:port or unix:/path (else $SERIALHUB_API, else what -c says, else "+client.Default().String()+")")
+	flags.StringVarP(&o.config, "config", "c", "", "the hub's file of links: the hub is at its api.listen")
+	flags.StringVar(&o.tokenFile, "token-file", "", "file with the token that the hub wants (else $SERIALHUB_TOKEN)")
+}
+
+// client makes a client of the hub that the options, or the environment, name.
+func (o *hubOptions) client() (*client.Client, error) {
+	place, err := o.place()
+	if err != nil {
+		return nil, err
+	}
+	token, err := o.token()
+	if err != nil {
+		return nil, err
+	}
+	return client.New(place, token), nil
+}
+
+func (o *hubOptions) place() (client.Place, error) {
+	for _, said := range []struct{ by, text string }{{"--api", o.api}, {"SERIALHUB_API", os.Getenv("SERIALHUB_API")}} {
+		if said.text == "" {
+			continue
+		}
+		address, err := client.ParseAddress(said.text)
+		if err != nil {
+			return client.Place{}, fmt.Errorf("%s: %w", said.by, err)
+		}
+		return client.Place{Addresses: []client.Address{address}, By: "by " + said.by}, nil
+	}
+	if o.config == "" {
+		return client.Place{Addresses: []client.Address{client.Default()}, By: "by default"}, nil
+	}
+	c, err := config.Load(o.config)
+	if err != nil {
+		return client.Place{}, err
+	}
+	place := client.Place{By: "by api.listen of " + o.config}
+	for _, address := range c.API.Listen {
+		if _, port, err := net.SplitHostPort(address.Address); address.Network != "unix" && (err != nil || port == "0") {
+			continue // whichever port was free: only the hub knows it
+		}
+		place.Addresses = append(place.Addresses, client.Address(address))
+	}
+	if len(place.Addresses) == 0 {
+		return client.Place{}, fmt.Errorf("the api.listen of %s has no address where a hub can be found; say with --api ADDRESS where it is", o.config)
+	}
+	return place, nil
+}
+
+func (o *hubOptions) token() (string, error) {
+	token, by := os.Getenv("SERIALHUB_TOKEN"), "SERIALHUB_TOKEN"
+	if o.tokenFile != "" {
+		text, err := os.ReadFile(o.tokenFile)
+		if err != nil {
+			return "", fmt.Errorf("--token-file: %w", err)
+		}
+		token, by = string(text), o.tokenFile
+		if strings.TrimSpace(token) == "" {
+			return "", fmt.Errorf("--token-file: %s is empty", o.tokenFile)
+		}
+	}
+	token = strings.TrimSpace(token)
+	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", fmt.Errorf("%s: a token is one word of printable ASCII", by)
+	}
+	return token, nil
+}
+
+// outcome tells a failure from a call that was wrong: the exit codes differ.
+func outcome(err error) error {
+	var problem *client.Problem
+	if err == nil || errors.As(err, &problem) && (problem.Status == http.StatusBadRequest || problem.Status == http.StatusRequestEntityTooLarge) {
+		return err
+	}
+	return &failure{err}
+}
+
+// oneLink takes the name of a link as the only argument.
+func oneLink(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return fmt.Errorf("which link? Name it: %s", cmd.UseLine())
+	case len(args) > 1:
+		return fmt.Errorf("%s takes one link, and %q is one word too many", cmd.Name(), args[1])
+	}
+	return checkLink(args[0])
+}
+
+// checkLink refuses what would be another path of the API than that of a link.
+func checkLink(name string) error {
+	if name == "" || name[0] == '.' {
+		return fmt.Errorf("%q is not the name of a link", name)
+	}
+	return nil
+}
+
+// checkEnd refuses what is not an end; the flag is named in the error.
+func checkEnd(flag, end string) error {
+	if end == "" {
+		return fmt.Errorf("which end? Write --%s a or --%[1]s b", flag)
+	}
+	if end != "a" && end != "b" {
+		return fmt.Errorf("--%s: a link has no end %q; write a or b", flag, end)
+	}
+	return nil
+}
+
+// note tells the person at the terminal something that is not the command's result.
+func note(w io.Writer, format string, args ...any) {
+	fmt.Fprintf(w, "serialhub: "+format+"\n", args...) //nolint:errcheck // nobody is left to be told
+}

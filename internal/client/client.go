@@ -1,0 +1,141 @@
+// Package client calls the API of a running hub.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+const (
+	// dialTime is within which an address must take a connection.
+	dialTime = 5 * time.Second
+	// answerTime is within which a hub must answer a call. It may wait some seconds itself for a peer that does not read.
+	answerTime = 15 * time.Second
+	// longestAnswer is far above the status of a link, in bytes.
+	longestAnswer = 1 << 20
+)
+
+// Place is where a hub is looked for. The first of the addresses that takes a connection is the hub's.
+type Place struct {
+	Addresses []Address
+	By        string // who says so, for messages: a flag, a variable, a file
+}
+
+// Client calls the API of the hub at a place. It is safe for use by many goroutines.
+//
+// Its methods return a *Problem if the hub refuses, a *NoHubError if none is there, a *LostError if one does not answer as it should,
+// and the error of the context if that has ended.
+type Client struct {
+	place Place
+	token string
+	http  *http.Client
+}
+
+// New makes a client, and connects to nothing yet. A token, if it is not "", is shown with each call.
+func New(place Place, token string) *Client {
+	c := &Client{place: place, token: token}
+	// Proxies of the environment are for the web; no hub is behind them.
+	c.http = &http.Client{Transport: &http.Transport{
+		DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx) },
+		IdleConnTimeout:     time.Minute,
+		MaxIdleConnsPerHost: 4,
+	}}
+	return c
+}
+
+// Close lets the connections go that are kept for the next call.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// dial connects to the first address of the place that takes a connection.
+func (c *Client) dial(ctx context.Context) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: dialTime}
+	var failed []error
+	for _, address := range c.place.Addresses {
+		conn, err := dialer.DialContext(ctx, address.Network, address.Address)
+		if err == nil {
+			return conn, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		failed = append(failed, err)
+	}
+	return nil, &NoHubError{Place: c.place, Failed: failed}
+}
+
+// address gives the URL of a call. Its host is the one that every hub accepts, whatever the way to it; see api's guard.
+func (c *Client) address(link, call string, query url.Values) string {
+	path := "/links/" + url.PathEscape(link)
+	if call != "" {
+		path += "/" + call
+	}
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	return "http://localhost" + path
+}
+
+func (c *Client) header() http.Header {
+	header := http.Header{}
+	if c.token != "" {
+		header.Set("Authorization", "Bearer "+c.token)
+	}
+	return header
+}
+
+// call makes a call and reads its answer, which is JSON, into answer.
+func (c *Client) call(ctx context.Context, method, address string, body []byte, answer any) error {
+	limited, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	request, err := http.NewRequestWithContext(limited, method, address, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("asking the hub: %w", err)
+	}
+	request.Header = c.header()
+	if len(body) > 0 {
+		request.Header.Set("Content-Type", "application/octet-stream")
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return c.failure(ctx, err)
+	}
+	defer response.Body.Close() //nolint:errcheck // all of it that matters has been read
+	text, err := io.ReadAll(io.LimitReader(response.Body, longestAnswer))
+	if err != nil {
+		return c.failure(ctx, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return c.problem(response, text)
+	}
+	if err := json.Unmarshal(text, answer); err != nil {
+		return &Problem{Status: response.StatusCode, Detail: c.stranger("what it says cannot be read: " + err.Error())}
+	}
+	return nil
+}
+
+// failure tells what is behind an error of a call that has got no answer.
+func (c *Client) failure(ctx context.Context, err error) error {
+	var nobody *NoHubError
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &nobody):
+		return nobody
+	}
+	says := "what came is no answer (" + innermost(err).Error() + ")"
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		says = fmt.Sprintf("nothing came within %v", answerTime)
+	case hasHungUp(err):
+		says = "it closed the connection"
+	}
+	return &LostError{Reason: fmt.Sprintf("the hub at %s did not answer: %s; is that address (%s) the API's, and not that of a link's end?", c.place.list(), says, c.place.By)}
+}
