@@ -35,6 +35,10 @@ soak: ## let 50 links live through everything at random, for SOAKTIME (default 2
 continuity: ## kill, restart and replace the hub while bytes flow, at full size
 	go test $(RACE) -count=1 -timeout 30m -v ./test/continuity -continuity.full
 
+.PHONY: watched
+watched: ## kill, restart and replace the hub while somebody watches every link: the peers notice neither
+	go test -count=1 ./test/continuity -continuity.watched -skip 'Scrollback|Transcript|Watch|Tap'
+
 .PHONY: bench
 bench: ## compare the hub with socat and with no relay (installs socat by apt; BENCHFLAGS='-only bulk -rounds 3')
 	bench/setup.sh
@@ -51,6 +55,11 @@ fuzz: ## run each fuzz target for FUZZTIME (default 30s)
 	go test -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/address
 	go test -run '^$$' -fuzz '^FuzzLoad$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/config
 	go test -run '^$$' -fuzz '^FuzzRing$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/relay
+	go test -run '^$$' -fuzz '^FuzzRender$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/render
+	go test -run '^$$' -fuzz '^FuzzLiteral$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/search
+	go test -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/escape
+	go test -run '^$$' -fuzz '^FuzzKeys$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/console
+	go test -run '^$$' -fuzz '^FuzzForeign$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/transcript
 
 .PHONY: e2e
 e2e: ## run the hub against real VMs and a real debugger (installs them by apt; needs root for that)

@@ -82,9 +82,12 @@ func TestEveryRow(t *testing.T) {
 		if r.table != "" {
 			_, rest, _ := strings.Cut(out.String(), "| "+r.name+" ")
 			cells := strings.Split(rest, "|")
-			measured := 7
+			measured := len(r.lines)
 			if r.name == "listen unix" || strings.HasSuffix(r.name, ", both") {
-				measured = 5 // one direction only
+				measured -= 2 // one direction only
+			}
+			if r.table == watchTable && !strings.HasSuffix(r.name, "raw") {
+				measured-- // what the taps have seen cannot be told
 			}
 			for i := range measured {
 				if i+1 >= len(cells) || !strings.Contains(cells[i+1], "(") {

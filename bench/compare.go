@@ -16,6 +16,7 @@ import (
 type row struct {
 	name  string // -only selects by the table and the name
 	table string // which it is a line of, with others that have the same lines; empty if each of its lines is one of the main table
+	base  string // the row of the table with which the hub is compared, and whose other contenders are this row's too; empty if it has its own
 	lines []line
 	kinds []kind // who takes part
 	note  string // what a reader has to know, below the table

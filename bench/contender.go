@@ -14,13 +14,20 @@ type contender struct {
 	kind    kind
 	version []string // the command that tells its version, if it has one
 	ends    [2]end   // left and right; as they come, two unix sockets that listen
-	// lay prepares n links with such ends in the folder dir; nothing runs yet. Without a relay, only one of the two can be had.
-	lay func(dir string, n int, ends [2]end) (*wires, error)
+	keys    string   // of each link in a hub's config, beyond its name and ends, in YAML's flow style
+	// lay prepares n such links in the folder dir; nothing runs yet. Without a relay, only one of the ends can be had.
+	lay func(dir string, n int, ends [2]end, keys string) (*wires, error)
 }
 
 // between is the same contender between other ends.
 func (c contender) between(a, b end) contender {
 	c.ends = [2]end{a, b}
+	return c
+}
+
+// with is the same contender, whose links have more keys if it is a hub.
+func (c contender) with(keys string) contender {
+	c.keys = keys
 	return c
 }
 
@@ -64,10 +71,13 @@ func (h *hubs) Set(text string) error {
 
 // newHub is a hub as it runs for a user, with every default: it logs who comes and goes, here into a file.
 func newHub(name, program string) contender {
-	lay := func(dir string, n int, ends [2]end) (*wires, error) {
+	lay := func(dir string, n int, ends [2]end, keys string) (*wires, error) {
 		w := &wires{dir: dir, api: filepath.Join(dir, "api"), clean: true}
 		var text strings.Builder
 		text.WriteString("api: {listen: unix:api}\nlinks:\n")
+		if keys != "" {
+			keys = ", " + keys
+		}
 		if n == 0 {
 			text.WriteString("  []\n")
 		}
@@ -76,7 +86,7 @@ func newHub(name, program string) contender {
 			if err != nil {
 				return w, err
 			}
-			fmt.Fprintf(&text, "  - {name: l%d, a: %s, b: %s}\n", i, a, b)
+			fmt.Fprintf(&text, "  - {name: l%d, a: %s, b: %s%s}\n", i, a, b, keys)
 		}
 		config := filepath.Join(dir, "links.yaml")
 		w.commands = [][]string{{program, "-c", config}}
@@ -87,7 +97,7 @@ func newHub(name, program string) contender {
 
 // newSocat is socat as the hub's users would run it without the hub: with its default options.
 func newSocat(program string) contender {
-	lay := func(dir string, n int, ends [2]end) (*wires, error) {
+	lay := func(dir string, n int, ends [2]end, _ string) (*wires, error) {
 		w := &wires{dir: dir}
 		for i := range n {
 			a, b, err := w.link(ends, i, end.socat)
@@ -103,7 +113,7 @@ func newSocat(program string) contender {
 
 // newDirect is what no relay can beat: the clients meet at the place that the right one would share with a relay.
 func newDirect() contender {
-	lay := func(dir string, n int, ends [2]end) (*wires, error) {
+	lay := func(dir string, n int, ends [2]end, _ string) (*wires, error) {
 		w := &wires{dir: dir}
 		medium := ends[right].medium
 		for i := range n {

@@ -41,10 +41,7 @@ func (r *rig) joined() error {
 
 // until asks a hub's API until the answer is yes. Any failure is a no: the API's socket may not be there yet.
 func (r *rig) until(yes func(*http.Client) bool) error {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", r.api)
-	}
-	api := http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
+	api := r.caller()
 	for {
 		select {
 		case p := <-r.ended:
@@ -53,11 +50,19 @@ func (r *rig) until(yes func(*http.Client) bool) error {
 			return context.Cause(r.ctx)
 		default:
 		}
-		if yes(&api) {
+		if yes(api) {
 			return nil
 		}
 		<-time.After(time.Millisecond)
 	}
+}
+
+// caller is who asks a hub's API.
+func (r *rig) caller() *http.Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", r.api)
+	}
+	return &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true, ReadBufferSize: tapBuffer}}
 }
 
 // get asks a hub's API.

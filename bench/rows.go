@@ -47,7 +47,7 @@ func rows(s size) []row {
 		}
 		list = append(list, again)
 	}
-	return append(list, kinds()...)
+	return slices.Concat(list, kinds(), watched())
 }
 
 // everybody takes part in rows that need nothing but a wire.

@@ -59,7 +59,7 @@ func (s *stage) lay(c contender, n int) (*wires, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
-	w, err := c.lay(dir, n, c.ends)
+	w, err := c.lay(dir, n, c.ends, c.keys)
 	if err != nil {
 		return nil, errors.Join(err, w.stop())
 	}

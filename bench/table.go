@@ -21,7 +21,7 @@ func printReport(out io.Writer, about string, contenders []contender, rows []mea
 		if part[0].table == "" {
 			writeTable(&text, table(contenders, part), 2)
 		} else {
-			text.WriteString(legend(contenders) + "\n\n")
+			text.WriteString(legend(contenders, part[0].base) + "\n\n")
 			writeTable(&text, tableByRow(contenders, part), 1)
 		}
 	}

@@ -7,15 +7,15 @@ import (
 )
 
 // legend says how to read the cells of tableByRow.
-func legend(contenders []contender) string {
-	text := "Each cell is of a hub; in brackets"
-	for i, c := range notHubs(contenders) {
-		if i > 0 {
-			text += ","
-		}
-		text += " ÷ " + c.name
+func legend(contenders []contender, base string) string {
+	var under []string
+	if base != "" {
+		under = append(under, "÷ its own where "+base)
 	}
-	return text + "."
+	for _, c := range notHubs(contenders) {
+		under = append(under, "÷ "+c.name)
+	}
+	return "Each cell is of a hub; in brackets " + strings.Join(under, ", ") + "."
 }
 
 func notHubs(contenders []contender) []contender {
@@ -24,13 +24,13 @@ func notHubs(contenders []contender) []contender {
 
 // tableByRow makes the cells of a table with one line for each row and hub, the head first.
 func tableByRow(contenders []contender, rows []measured) [][]string {
-	pairs := pairings(contenders)
 	head := []string{rows[0].table}
 	for _, line := range rows[0].lines {
 		head = append(head, fmt.Sprintf("%s, %s %s", line.name, line.unit, line.arrow()))
 	}
 	cells := [][]string{head}
 	for _, r := range rows {
+		base := r.baseAmong(rows)
 		for h, c := range contenders {
 			if c.kind != hub {
 				continue
@@ -41,9 +41,9 @@ func tableByRow(contenders []contender, rows []measured) [][]string {
 			}
 			for l := range r.lines {
 				var ratio []string
-				for _, p := range pairs {
-					if p.over == h && contenders[p.under].kind != hub {
-						s, ok := spreadOf(ratios(r.values[l][h], r.values[l][p.under]))
+				for under, other := range contenders {
+					if other.kind != hub || under == h && r.base != "" {
+						s, ok := spreadOf(ratios(r.values[l][h], base.values[l][under]))
 						ratio = append(ratio, cell(ok, number(s.median)))
 					}
 				}
@@ -54,4 +54,17 @@ func tableByRow(contenders []contender, rows []measured) [][]string {
 		}
 	}
 	return cells
+}
+
+// baseAmong is the row whose contenders r is compared with; one without values if it was not measured.
+func (r measured) baseAmong(rows []measured) measured {
+	if r.base == "" {
+		return r
+	}
+	for _, other := range rows {
+		if other.name == r.base {
+			return other
+		}
+	}
+	return newMeasured(r.row, len(r.values[0]), len(r.values[0][0]))
 }

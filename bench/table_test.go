@@ -72,6 +72,50 @@ Each cell is of a hub; in brackets ÷ socat, ÷ direct.
 	}
 }
 
+// TestReportWithBase compares each hub with itself in another row, and with that row's contenders.
+func TestReportWithBase(t *testing.T) {
+	contenders := []contender{{name: "old", kind: hub}, {name: "new", kind: hub}, {name: "socat", kind: socat}}
+	with := func(name string, rounds int, values ...[]float64) measured {
+		m := newMeasured(row{table: "ways", base: "plain", name: name, lines: []line{{name: "time", unit: "µs"}}}, len(contenders), rounds)
+		m.values[0] = values
+		return m
+	}
+	plain := with("plain", 2, []float64{2, 4}, []float64{1, 1}, []float64{4, 4})
+	fancy := with("fancy", 2, []float64{4, 8}, []float64{3, 3}, []float64{nan, nan})
+	tests := []struct {
+		name string
+		rows []measured
+		want string
+	}{
+		{"both rows", []measured{plain, fancy}, `
+| ways       |         time, µs ↓ |
+|------------|-------------------:|
+| plain: old | 3.00 (1.00, 0.750) |
+| plain: new | 1.00 (1.00, 0.250) |
+| fancy: old |  6.00 (2.00, 1.50) |
+| fancy: new | 3.00 (3.00, 0.750) |
+`},
+		{"without the base", []measured{fancy}, `
+| ways       |  time, µs ↓ |
+|------------|------------:|
+| fancy: old | 6.00 (—, —) |
+| fancy: new | 3.00 (—, —) |
+`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var out strings.Builder
+			if err := printReport(&out, "about it", contenders, test.rows); err != nil {
+				t.Fatal(err)
+			}
+			_, got, found := strings.Cut(out.String(), "in brackets ÷ its own where plain, ÷ socat.\n")
+			if !found || got != test.want {
+				t.Errorf("got\n%s\nwant\n%s", out.String(), test.want)
+			}
+		})
+	}
+}
+
 func TestNumber(t *testing.T) {
 	for value, want := range map[float64]string{
 		0: "0.000", 0.0123: "0.012", 0.5: "0.500", 1.234: "1.23", 12.34: "12.3", 123.4: "123", 1234.5: "1,235", 1_002_003: "1,002,003",

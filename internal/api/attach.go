@@ -43,7 +43,7 @@ func (h *handlers) attach(c echo.Context) error {
 	case err != nil:
 		return newProblem(http.StatusConflict, "nobody can be attached: %s", err)
 	}
-	defer peer.Close() //nolint:errcheck // a socketpair
+	defer peer.Close()                            //nolint:errcheck // a socketpair
 	ctx, done := streaming(c.Request().Context()) // before the caller can know of it
 	defer done()
 	conn, err := accept(c)

@@ -231,7 +231,7 @@ func (s *show) onWebSocket(c echo.Context) error {
 	if err != nil {
 		return nil // the caller has been told
 	}
-	defer conn.CloseNow() //nolint:errcheck // it is closed already, unless something was wrong with it
+	defer conn.CloseNow()          //nolint:errcheck // it is closed already, unless something was wrong with it
 	longer, cancel := outlast(ctx) // the connection is cut when a context ends with which it is read or written
 	defer cancel()
 	ctx, leave := context.WithCancel(ctx)

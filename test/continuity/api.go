@@ -57,29 +57,39 @@ func (s *service) post(path string) {
 }
 
 func (s *service) ask(method, path string, answer any) error {
-	request, err := http.NewRequestWithContext(s.t.Context(), method, "http://localhost"+path, nil)
-	if err != nil {
+	body, err := s.fetch(method, path)
+	if err != nil || answer == nil {
 		return err
 	}
-	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", s.path("api"))
-	}}
-	response, err := (&http.Client{Transport: transport, Timeout: patience}).Do(request)
+	return json.Unmarshal(body, answer)
+}
+
+// fetch asks the API, and returns the whole answer.
+func (s *service) fetch(method, path string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(s.t.Context(), method, "http://localhost"+path, nil)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	response, err := (&http.Client{Transport: s.transport(), Timeout: patience}).Do(request)
+	if err != nil {
+		return nil, err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s %s: %s: %s", method, path, response.Status, body)
+		return nil, fmt.Errorf("%s %s: %s: %s", method, path, response.Status, body)
 	}
-	if answer == nil {
-		return nil
-	}
-	return json.Unmarshal(body, answer)
+	return body, nil
+}
+
+// transport connects to the API once for each request.
+func (s *service) transport() *http.Transport {
+	return &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", s.path("api"))
+	}}
 }
 
 // link is what the hub tells of a link now, or as soon as it answers.

@@ -3,15 +3,18 @@ package continuity
 import (
 	"flag"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"serialhub/internal/testenv"
 )
 
 // full asks for the sizes that take minutes.
 var full = flag.Bool("continuity.full", false, "run at full size")
+
+// watched has somebody watch every link that says nothing else: to be watched may change nothing.
+var watched = flag.Bool("continuity.watched", false, "give links scrollback and a transcript")
 
 // hubBinary is the hub under test, built once.
 var hubBinary string
@@ -21,18 +24,13 @@ func TestMain(m *testing.M) {
 		os.Exit(standIn())
 	}
 	flag.Parse()
-	dir, err := os.MkdirTemp("", "continuity")
+	binary, remove, err := testenv.BuildHub()
 	if err != nil {
 		panic(err)
 	}
-	hubBinary = filepath.Join(dir, "serialhub")
-	build := exec.Command("go", "build", "-o", hubBinary, "serialhub/cmd/serialhub")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		panic(string(out))
-	}
+	hubBinary = binary
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		os.RemoveAll(dir)
+		remove()
 		os.Exit(code)
 	}))
 }

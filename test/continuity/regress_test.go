@@ -18,7 +18,7 @@ func TestSlowReaderOfABufferedLink(t *testing.T) {
 		s.waitState("dbg", "up")
 		sent := make(chan error, 1)
 		go func() { sent <- all.send() }()
-		s.waitLink("dbg", "held up", func(status linkStatus) bool { return status.Ends["a"].ReceivedBytes > 200<<10 })
+		s.waitLink("dbg", "held up", func(status linkStatus) bool { return status.Ends["a"].ReceivedBytes > 100<<10 })
 		for range 3 {
 			pass(time.Duration(rand.Int64N(int64(10 * time.Millisecond))))
 			cause.happen(s)

@@ -49,6 +49,9 @@ func newService(t *testing.T, binary string, managed bool, links string) *servic
 func (s *service) write(links string) {
 	s.t.Helper()
 	text := "api: {listen: unix:api}\nlog: {format: json}\nlinks:\n" + links
+	if *watched {
+		text = "defaults: {scrollback: 64KiB, transcript: {file: 'watched/{link}.json', format: json, max_size: 1MiB, keep: 2}}\n" + text
+	}
 	if err := os.WriteFile(s.path("links.yaml"), []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)
 	}

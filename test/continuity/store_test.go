@@ -67,6 +67,7 @@ func (s *service) reloadInAndOut(links int) {
 	s.signal(syscall.SIGHUP)
 	last := fmt.Sprintf("guest-%d", links-1)
 	s.waitState(last, "waiting")
+	s.ready()
 	var peers []*net.UnixConn
 	for i := range links {
 		peers = append(peers, s.dial(fmt.Sprint("g", i)))
