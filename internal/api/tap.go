@@ -264,7 +264,7 @@ func tellPosition(ctx context.Context, conn *websocket.Conn, p watch.Position) {
 }
 
 type socketOutlet struct {
-	ctx  context.Context //nolint:containedctx // io.Writer takes none
+	ctx  context.Context // of the writes, since io.Writer takes none
 	conn *websocket.Conn
 }
 
