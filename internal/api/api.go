@@ -51,8 +51,17 @@ type About struct {
 	StartedAt time.Time
 }
 
+// Parts are what the API stands on.
+type Parts struct {
+	Hub      Hub
+	Reloader Reloader
+	About    About
+	Log      *slog.Logger
+}
+
 // Handler answers the API's requests. It is safe for use by many goroutines, as http.Server does.
-func Handler(hub Hub, reloader Reloader, about About, log *slog.Logger) http.Handler {
+func Handler(parts Parts) http.Handler {
+	hub, log := parts.Hub, parts.Log
 	e := echo.New()
 	e.HTTPErrorHandler = writeProblem(log)
 	e.Pre(middleware.RemoveTrailingSlash())
@@ -61,7 +70,7 @@ func Handler(hub Hub, reloader Reloader, about About, log *slog.Logger) http.Han
 		return err
 	}}))
 	e.Use(guard)
-	h := &handlers{hub: hub, reloader: reloader, about: about}
+	h := &handlers{hub: hub, reloader: parts.Reloader, about: parts.About}
 	read := func(path string, handler echo.HandlerFunc) {
 		e.GET(path, plain(handler))
 		e.HEAD(path, plain(handler))

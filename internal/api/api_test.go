@@ -105,7 +105,7 @@ func serve(t *testing.T, h *hub) func(method, path string, headers ...string) (*
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	about := api.About{Version: "1.2.3", Config: "/etc/links.yaml", StartedAt: time.Date(2026, 11, 22, 13, 0, 0, 0, time.UTC)}
-	server := httptest.NewServer(api.Handler(h, h, about, log))
+	server := httptest.NewServer(api.Handler(api.Parts{Hub: h, Reloader: h, About: about, Log: log}))
 	t.Cleanup(server.Close)
 	client := server.Client()
 	client.Timeout = 20 * time.Second
@@ -385,7 +385,7 @@ func TestProblems(t *testing.T) {
 func TestBodyIsNotTakenForNothing(t *testing.T) {
 	for body, want := range map[string]int{"end=a": 400, `{"end":"a"}`: 400, "": 200, "{}\n": 200} {
 		h := newHub()
-		server := httptest.NewServer(api.Handler(h, h, api.About{}, slog.New(slog.DiscardHandler)))
+		server := httptest.NewServer(api.Handler(api.Parts{Hub: h, Reloader: h, Log: slog.New(slog.DiscardHandler)}))
 		response, err := server.Client().Post(server.URL+"/links/dbg/reset", "application/json", strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
