@@ -106,16 +106,26 @@ func (p Peer) release() {
 	unix.Close(slave) // it has carried nothing
 }
 
+// looks is how often a terminal has to seem empty until it is. What is on its way to a program waits while there is no room for it, which is for 4095 bytes,
+// and goes on once the program has read; there is on its way no more than two such rooms full (8192 bytes).
+const looks = 4
+
 // arrived is how much the program at a terminal has still to read, or less than that; it is 0 only if there is nothing. (The master itself always says 0.)
+//
+// The program reads at the same time. It may have taken all that had arrived, and not yet have had the kernel bring the rest. Only poll(2) looks at both, but
+// not between these two steps of a read(2); FIONREAD waits until they are done, because it takes the lock under which they are.
 func (p Peer) arrived() int {
 	slave, err := openSlave(p.FD)
 	if err != nil {
 		return 0
 	}
 	defer unix.Close(slave) // it has carried nothing
-	// The program reads at the same time: it may have taken what is counted while more is still on its way to be. Only poll(2) looks at both.
-	if poll(slave, unix.POLLIN)&unix.POLLIN == 0 {
-		return 0
+	for range looks {
+		empty := poll(slave, unix.POLLIN)&unix.POLLIN == 0
+		n := Peer{FD: slave, Nature: Terminal}.Unread()
+		if !empty || n > 0 {
+			return max(n, 1)
+		}
 	}
-	return max(Peer{FD: slave, Nature: Terminal}.Unread(), 1)
+	return 0
 }

@@ -392,6 +392,43 @@ func TestTerminalForgets(t *testing.T) {
 	}
 }
 
+// TestTerminalIsRead has a program read in large pieces, and drops what it has not read as soon as there is said to be nothing: there was nothing indeed.
+func TestTerminalIsRead(t *testing.T) {
+	l, path := newTerminal(t)
+	f := user(t, path)
+	p := admitted(t, l)
+	read := make(chan error, 1)
+	all := pattern(1 << 20)
+	go func() {
+		got := make([]byte, len(all))
+		n, err := io.ReadFull(f, got)
+		if !bytes.Equal(got[:n], all[:n]) {
+			err = errors.New("something is missing in what was read")
+		}
+		read <- err
+	}()
+	for rest := all; len(rest) > 0; {
+		n, err := unix.Write(p.FD, rest)
+		if err != nil && !errors.Is(err, unix.EAGAIN) {
+			t.Fatal(err)
+		}
+		rest = rest[max(n, 0):]
+		for p.Untaken() > 0 {
+			runtime.Gosched()
+		}
+		if err := unix.IoctlSetInt(p.FD, unix.TCFLSH, unix.TCOFLUSH); err != nil { // what is on its way
+			t.Fatal(err)
+		}
+	}
+	hangUp(p)
+	if err := l.Close(); err != nil { // the program reads no longer
+		t.Fatal(err)
+	}
+	if err := <-read; err != nil {
+		t.Errorf("it was dropped: %v", err)
+	}
+}
+
 // TestTerminalSplices moves 10 MB each way through a pipe, as the relay does. The reader is slow: it takes little at a time.
 func TestTerminalSplices(t *testing.T) {
 	l, path := newTerminal(t)
