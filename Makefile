@@ -5,6 +5,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -X main.release=$(VERSION)
 BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 GOLANGCI := go tool -modfile=tools/go.mod golangci-lint
+REST := go tool -modfile=tools/go.mod oapi-codegen -config internal/rest/oapi-codegen.yaml api/openapi.yaml
 
 # The race detector needs cgo, and cgo a C compiler.
 CC_FOUND := $(shell command -v $(shell go env CC) 2>/dev/null)
@@ -78,14 +79,16 @@ guest: ## run tests on Debian's kernel, in a VM with serial devices and vsock (i
 	SERIALHUB_GUEST=1 go test -count=1 -timeout 10m -v ./test/guest
 
 .PHONY: generate
-generate: ## make anew what is made from the code (make test fails if it is not current)
+generate: ## make anew what is made from other files (make test and make lint fail if it is not current)
 	go test ./internal/config -run TestSchemaIsCurrent -update
+	$(REST) >internal/rest/rest.gen.go.new && mv internal/rest/rest.gen.go.new internal/rest/rest.gen.go
 
 .PHONY: lint
 lint: ## check the code's style, its imports and its modules
 	$(GOLANGCI) run ./...
 	go mod tidy -diff
 	go -C tools mod tidy -diff
+	@$(REST) | diff -u internal/rest/rest.gen.go - || { echo 'internal/rest/rest.gen.go is not what api/openapi.yaml says; run make generate'; exit 1; }
 
 .PHONY: fmt
 fmt: ## format the code

@@ -81,7 +81,7 @@ func (o *attachOptions) nobody(hub *client.Client, name string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), menuTime)
 	defer cancel()
 	link, err := hub.Link(ctx, name)
-	if err != nil || link.Ends[o.other()].HasPeer() {
+	if err != nil || client.HasPeer(link.Ends[o.other()]) {
 		return ""
 	}
 	return fmt.Sprintf("nobody is at end %s of %s yet; what is said meanwhile is dropped, or waits, as the link's absent says", o.other(), name)
@@ -95,9 +95,9 @@ func (o *attachOptions) status(hub *client.Client, name string) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	text := fmt.Sprintf("%s is %s", name, client.Printable(link.State))
+	text := fmt.Sprintf("%s is %s", name, client.Printable(string(link.State)))
 	for _, end := range []string{"a", "b"} {
-		peer := link.Ends[end].Peer.String()
+		peer := client.PeerName(link.Ends[end].Peer)
 		if end == o.end {
 			peer += " (here)"
 		}

@@ -182,7 +182,7 @@ func (o *waitOptions) waitForState(ctx context.Context, hub *client.Client, name
 		link, err := hub.Link(ctx, name)
 		switch {
 		case ctx.Err() != nil:
-		case err == nil && link.State == o.state:
+		case err == nil && string(link.State) == o.state:
 			return nil
 		case err == nil && gone:
 			outage.end()
@@ -195,7 +195,7 @@ func (o *waitOptions) waitForState(ctx context.Context, hub *client.Client, name
 			gone = true
 		}
 		if err == nil {
-			state = link.State
+			state = string(link.State)
 		}
 		select {
 		case <-tick.C:

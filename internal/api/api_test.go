@@ -295,7 +295,7 @@ func TestReload(t *testing.T) {
 	if response.StatusCode != 422 {
 		t.Error(response.Status)
 	}
-	sameJSON(t, body, `{"title": "Unprocessable Entity", "status": 422,
+	sameJSON(t, body, `{"type": "urn:serialhub:problem:reload-failed", "title": "The config was not applied", "status": 422,
 		"detail": "/etc/links.yaml:5:3: links[0].c: unknown key\n    5 |   c: 1\n      |   ^\n/etc/links.yaml: another",
 		"faults": [{"key": "links[0].c", "line": 5, "column": 3, "message": "unknown key", "source": "  c: 1"}, {"message": "another"}]}`)
 	_, body = ask("GET", "/status")

@@ -18,30 +18,31 @@ import (
 
 	"serialhub/internal/endpoint"
 	"serialhub/internal/relay"
+	"serialhub/internal/rest"
 	"serialhub/internal/supervisor"
 )
 
-// attach makes the caller the peer of an end.
-func (h *handlers) attach(c echo.Context) error {
-	side, err := sideOf(c)
+// AttachToLink makes the caller the peer of an end.
+func (h *handlers) AttachToLink(c echo.Context, name string, params rest.AttachToLinkParams) error {
+	side, err := sideNamed("end", params.End)
 	if err != nil {
 		return err
 	}
-	replace, err := flag(c, "replace", false)
+	replace, err := flag("replace", params.Replace, false)
 	if err != nil {
 		return err
 	}
 	if !isWebSocket(c.Request()) {
 		return needsWebSocket(c)
 	}
-	peer, err := h.hub.Attach(c.Request().Context(), c.Param("name"), side, caller(c.Request()), replace)
+	peer, err := h.hub.Attach(c.Request().Context(), name, side, caller(c.Request()), replace)
 	switch {
 	case errors.Is(err, supervisor.ErrNoLink):
 		return err
 	case errors.Is(err, supervisor.ErrBusy):
-		return newProblem(http.StatusConflict, "%s; replace=true takes its place (serialhub attach --replace)", h.whoHas(c.Param("name"), side))
+		return newProblem(rest.ProblemEndBusy, "%s; replace=true takes its place (serialhub attach --replace)", h.whoHas(name, side))
 	case err != nil:
-		return newProblem(http.StatusConflict, "nobody can be attached: %s", err)
+		return newProblem(rest.ProblemNotAttachable, "nobody can be attached: %s", err)
 	}
 	defer peer.Close()                            //nolint:errcheck // a socketpair
 	ctx, done := streaming(c.Request().Context()) // before the caller can know of it

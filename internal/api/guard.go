@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"serialhub/internal/rest"
 )
 
 // guard refuses what a web page could make a browser send to a hub on its user's machine: requests from another site,
@@ -15,13 +17,13 @@ func guard(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
 		if !knownHost(r) {
-			return newProblem(http.StatusForbidden,
+			return newProblem(rest.ProblemForeignHost,
 				"%q is not a name of this hub; ask for localhost, or for the address that it listens on", r.Host)
 		}
 		// A plain GET resets a link, so each request is judged as one that changes something.
 		unsafe := &http.Request{Method: http.MethodPost, Header: r.Header, Host: r.Host, URL: r.URL}
 		if err := crossOrigin.Check(unsafe); err != nil {
-			return newProblem(http.StatusForbidden, "a web page of another site may not call this hub")
+			return newProblem(rest.ProblemCrossSite, "a web page of another site may not call this hub")
 		}
 		return next(c)
 	}

@@ -11,22 +11,68 @@ import (
 
 	"serialhub/internal/config"
 	"serialhub/internal/reload"
+	"serialhub/internal/rest"
 	"serialhub/internal/supervisor"
 )
 
 // problem is an error as RFC 9457 has it.
-type problem struct {
-	Title  string         `json:"title"`
-	Status int            `json:"status"`
-	Detail string         `json:"detail"`
-	Faults []config.Fault `json:"faults,omitempty"` // of a config that was not applied
-	Links  []string       `json:"links,omitempty"`  // that are not open
-}
+type problem struct{ rest.Problem }
 
 func (p *problem) Error() string { return p.Detail }
 
-func newProblem(status int, format string, args ...any) *problem {
-	return &problem{Title: http.StatusText(status), Status: status, Detail: fmt.Sprintf(format, args...)}
+func newProblem(kind rest.ProblemType, format string, args ...any) *problem {
+	status, title := meaning(kind)
+	return &problem{rest.Problem{Type: kind, Title: title, Status: status, Detail: fmt.Sprintf(format, args...)}}
+}
+
+// meaning gives the status and the title of each kind of problem.
+func meaning(kind rest.ProblemType) (status int, title string) {
+	switch kind {
+	case rest.ProblemBadParameter:
+		return http.StatusBadRequest, "A parameter is wrong"
+	case rest.ProblemBadBody:
+		return http.StatusBadRequest, "The body is wrong"
+	case rest.ProblemBadRequest:
+		return http.StatusBadRequest, "The request is wrong"
+	case rest.ProblemUnauthorized:
+		return http.StatusUnauthorized, "A token is needed"
+	case rest.ProblemForbidden:
+		return http.StatusForbidden, "The caller may not do this"
+	case rest.ProblemForeignHost:
+		return http.StatusForbidden, "The request is for another host"
+	case rest.ProblemCrossSite:
+		return http.StatusForbidden, "Another site may not call the hub"
+	case rest.ProblemNoSuchLink:
+		return http.StatusNotFound, "There is no such link"
+	case rest.ProblemNoSuchPath:
+		return http.StatusNotFound, "There is no such path"
+	case rest.ProblemMethodNotAllowed:
+		return http.StatusMethodNotAllowed, "The path takes other methods"
+	case rest.ProblemEndBusy:
+		return http.StatusConflict, "The end has a peer"
+	case rest.ProblemNotAttachable:
+		return http.StatusConflict, "Nobody can be attached"
+	case rest.ProblemOtherPeer:
+		return http.StatusConflict, "A peer is at the other end"
+	case rest.ProblemNotSent:
+		return http.StatusConflict, "It was not said"
+	case rest.ProblemNoBreak:
+		return http.StatusConflict, "No break can be sent"
+	case rest.ProblemNoScrollback:
+		return http.StatusConflict, "The link keeps nothing"
+	case rest.ProblemBodyTooLarge:
+		return http.StatusRequestEntityTooLarge, "The body is too large"
+	case rest.ProblemReloadFailed:
+		return http.StatusUnprocessableEntity, "The config was not applied"
+	case rest.ProblemNotAWebSocket:
+		return http.StatusUpgradeRequired, "This call is a WebSocket"
+	case rest.ProblemNotReady:
+		return http.StatusServiceUnavailable, "Not every link is open"
+	case rest.ProblemStopping:
+		return http.StatusServiceUnavailable, "The hub is stopping"
+	default:
+		return http.StatusInternalServerError, "The hub has failed"
+	}
 }
 
 // reloadError is an error of a reload, after which nothing has changed.
@@ -35,10 +81,10 @@ type reloadError struct{ error }
 func (e *reloadError) Unwrap() error { return e.error }
 
 func (e *reloadError) problem() *problem {
-	p := newProblem(http.StatusUnprocessableEntity, "%s", e.error)
-	p.Faults = []config.Fault{{Message: e.Error()}}
+	p := newProblem(rest.ProblemReloadFailed, "%s", e.error)
+	p.Faults = []rest.Fault{{Message: e.Error()}}
 	if faults := (*config.Faults)(nil); errors.As(e.error, &faults) {
-		p.Faults = faults.List
+		p.Faults = showFaults(faults.List)
 	}
 	return p
 }
@@ -52,19 +98,21 @@ func asProblem(err error, c echo.Context) *problem {
 	case errors.As(err, &known):
 		return known
 	case errors.Is(err, supervisor.ErrNoLink):
-		return newProblem(http.StatusNotFound, "%s; GET /links lists all", err)
+		return newProblem(rest.ProblemNoSuchLink, "%s; the links are listed at /links", err)
 	case errors.Is(err, supervisor.ErrStopping), errors.Is(err, reload.ErrStopping):
-		return newProblem(http.StatusServiceUnavailable, "%s", err)
+		return newProblem(rest.ProblemStopping, "%s", err)
 	case errors.As(err, &failed):
 		return failed.problem()
 	case errors.Is(err, echo.ErrNotFound):
-		return newProblem(http.StatusNotFound, "there is nothing at %s; GET /links lists the links", c.Request().URL.Path)
+		return newProblem(rest.ProblemNoSuchPath, "there is nothing at %s; /openapi.yaml tells what there is, and the links are listed at /links", c.Request().URL.Path)
 	case errors.Is(err, echo.ErrMethodNotAllowed):
-		return newProblem(http.StatusMethodNotAllowed, "%s takes %s", c.Request().URL.Path, c.Response().Header().Get(echo.HeaderAllow))
+		return newProblem(rest.ProblemMethodNotAllowed, "%s takes %s", c.Request().URL.Path, c.Response().Header().Get(echo.HeaderAllow))
+	case errors.As(err, &http4xx) && http4xx.Code == http.StatusRequestEntityTooLarge:
+		return newProblem(rest.ProblemBodyTooLarge, "%v", http4xx.Message)
 	case errors.As(err, &http4xx) && http4xx.Code < 500:
-		return newProblem(http4xx.Code, "%v", http4xx.Message)
+		return newProblem(rest.ProblemBadRequest, "%v", http4xx.Message)
 	default:
-		return newProblem(http.StatusInternalServerError, "the hub could not do this; its log says why")
+		return newProblem(rest.ProblemInternal, "the hub could not do this; its log says why")
 	}
 }
 
@@ -75,7 +123,7 @@ func writeProblem(log *slog.Logger) echo.HTTPErrorHandler {
 			return
 		}
 		p := asProblem(err, c)
-		if p.Status == http.StatusInternalServerError {
+		if p.Type == rest.ProblemInternal {
 			log.Error("a request failed", "method", c.Request().Method, "path", c.Request().URL.Path, "error", err)
 		}
 		body, err := json.MarshalIndent(p, "", "  ")

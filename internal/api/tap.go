@@ -16,6 +16,7 @@ import (
 
 	"serialhub/internal/relay"
 	"serialhub/internal/render"
+	"serialhub/internal/rest"
 	"serialhub/internal/supervisor"
 	"serialhub/internal/watch"
 )
@@ -30,69 +31,74 @@ type tapQuery struct {
 	follows bool
 }
 
-func parseTap(c echo.Context) (q tapQuery, err error) {
+func parseTap(params rest.TapLinkParams) (q tapQuery, err error) {
 	q = tapQuery{format: render.Hex, sides: []relay.Side{relay.A, relay.B}, follows: true}
-	if text := c.QueryParam("format"); text != "" {
-		if q.format, err = render.ParseFormat(text); err != nil {
-			return q, newProblem(http.StatusBadRequest, "%s", err)
+	if params.Format != nil && *params.Format != "" {
+		if q.format, err = render.ParseFormat(string(*params.Format)); err != nil {
+			return q, newProblem(rest.ProblemBadParameter, "%s", err)
 		}
 	}
-	if c.QueryParams().Has("end") {
-		side, err := sideOf(c)
+	if params.End != nil {
+		side, err := sideNamed("end", *params.End)
 		if err != nil {
 			return q, err
 		}
 		q.sides = []relay.Side{side}
 	}
-	if text := c.QueryParam("n"); text != "" {
-		n, err := humanize.ParseBytes(text)
+	if params.N != nil && *params.N != "" {
+		n, err := humanize.ParseBytes(*params.N)
 		if err != nil {
-			return q, newProblem(http.StatusBadRequest, "%q is not a number of bytes; write it as in ?n=4KiB", text)
+			return q, newProblem(rest.ProblemBadParameter, "%q is not a number of bytes; write it as in n=4KiB", *params.N)
 		}
 		q.last = int(min(n, watch.MaxScrollback))
 	}
 	whole := false
-	for name, value := range map[string]*bool{"since_start": &whole, "follow": &q.follows, "color": &q.color} {
-		if *value, err = flag(c, name, *value); err != nil {
-			return q, err
-		}
+	if whole, err = flag("since_start", params.SinceStart, false); err != nil {
+		return q, err
 	}
-	if whole || !q.follows && !c.QueryParams().Has("n") {
+	if q.follows, err = flag("follow", params.Follow, true); err != nil {
+		return q, err
+	}
+	if q.color, err = flag("color", params.Color, false); err != nil {
+		return q, err
+	}
+	if whole || !q.follows && params.N == nil {
 		q.last = watch.MaxScrollback
 	}
-	if text := c.QueryParam("from"); text != "" {
+	if params.From != nil && *params.From != "" {
 		q.from = &watch.Position{}
-		if n, err := fmt.Sscanf(text, "%d,%d", &q.from[relay.A], &q.from[relay.B]); n != 2 || err != nil {
-			return q, newProblem(http.StatusBadRequest, "%q is not a position; it is what a tap was told last, as in from=120,4096", text)
+		if n, err := fmt.Sscanf(*params.From, "%d,%d", &q.from[relay.A], &q.from[relay.B]); n != 2 || err != nil {
+			return q, newProblem(rest.ProblemBadParameter, "%q is not a position; it is what a tap was told last, as in from=120,4096", *params.From)
 		}
 	}
 	return q, nil
 }
 
-// flag reads a parameter that is true or false.
-func flag(c echo.Context, name string, usual bool) (bool, error) {
-	switch text := c.QueryParam(name); text {
-	case "":
-		return usual || c.QueryParams().Has(name), nil
-	case "true", "1":
+// flag reads a parameter that is true or false; its name alone is true.
+func flag(name string, given *string, usual bool) (bool, error) {
+	if given == nil {
+		return usual, nil
+	}
+	switch *given {
+	case "", "true", "1":
 		return true, nil
 	case "false", "0":
 		return false, nil
 	default:
-		return false, newProblem(http.StatusBadRequest, "%s is true or false, not %q", name, text)
+		return false, newProblem(rest.ProblemBadParameter, "%s is true or false, not %q", name, *given)
 	}
 }
 
-// tap shows what crosses a link.
-func (h *handlers) tap(c echo.Context) error {
-	query, err := parseTap(c)
+// TapLink shows what crosses a link.
+func (h *handlers) TapLink(c echo.Context, name string, params rest.TapLinkParams) error {
+	query, err := parseTap(params)
 	if err != nil {
 		return err
 	}
-	if link, err := h.hub.Link(c.Param("name")); err == nil && !query.follows && link.Scrollback == 0 {
-		return newProblem(http.StatusConflict, "link %s keeps nothing to show; with scrollback: 64KiB in its config it does", link.Name)
+	if link, err := h.hub.Link(name); err == nil && !query.follows && link.Scrollback == 0 {
+		return newProblem(rest.ProblemNoScrollback, "link %s keeps nothing to show; with scrollback: 64KiB in its config it does", link.Name)
 	}
-	tap, err := h.hub.Tap(c.Param("name"), func(tape *watch.Tape) *watch.Reader {
+	tap, err := h.hub.Tap(name, func(tape *watch.Tape) *watch.Reader {
 		r := query.begin(tape)
 		r.TakeMore() // each write to the caller is dear
 		if !query.follows {
@@ -104,7 +110,7 @@ func (h *handlers) tap(c echo.Context) error {
 		return err
 	}
 	defer tap.Close()
-	renderer := render.New(query.format, render.Options{Link: c.Param("name"), Color: query.color, Timestamps: true})
+	renderer := render.New(query.format, render.Options{Link: name, Color: query.color, Timestamps: true})
 	show := &show{query: query, tap: tap, renderer: renderer}
 	if isWebSocket(c.Request()) {
 		return show.onWebSocket(c)

@@ -6,6 +6,8 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/labstack/echo/v4"
+
+	"serialhub/internal/rest"
 )
 
 // isWebSocket tells whether the request asks for a WebSocket (RFC 6455), in a way that can be granted.
@@ -45,5 +47,5 @@ func closeSocket(conn *websocket.Conn, code websocket.StatusCode, reason string)
 func needsWebSocket(c echo.Context) error {
 	c.Response().Header().Set("Connection", "Upgrade")
 	c.Response().Header().Set("Upgrade", "websocket")
-	return newProblem(http.StatusUpgradeRequired, "this call is a WebSocket; serialhub attach makes it, or any WebSocket client")
+	return newProblem(rest.ProblemNotAWebSocket, "this call is a WebSocket; serialhub attach makes it, or any WebSocket client")
 }

@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/url"
 	"slices"
 	"time"
 
 	"github.com/coder/websocket"
+
+	"serialhub/internal/rest"
 )
 
 // Attachment is this program as the peer of an end. One goroutine may read and another write; Leave may be called at any time.
@@ -30,11 +31,11 @@ const (
 // Attach makes the caller the peer of an end, for as long as the context lives. Somebody who is there loses the end only if replace says
 // so; otherwise a *Problem names who it is.
 func (c *Client) Attach(ctx context.Context, link, end string, replace bool) (*Attachment, error) {
-	query := url.Values{"end": {end}}
-	if replace {
-		query.Set("replace", "true")
+	request, err := rest.NewAttachToLinkRequest(ctx, server, link, rest.AttachToLinkParams{End: rest.EndName(end), Replace: flag(replace)})
+	if err != nil {
+		return nil, err
 	}
-	conn, err := c.socket(ctx, link, "attach", query)
+	conn, err := c.socket(ctx, request)
 	if err != nil {
 		return nil, err
 	}

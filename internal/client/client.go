@@ -2,7 +2,6 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,8 +9,9 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"time"
+
+	"serialhub/internal/rest"
 )
 
 const (
@@ -19,8 +19,8 @@ const (
 	dialTime = 5 * time.Second
 	// answerTime is within which a hub must answer a call. It may wait some seconds itself for a peer that does not read.
 	answerTime = 15 * time.Second
-	// longestAnswer is far above the status of a link, in bytes.
-	longestAnswer = 1 << 20
+	// longestAnswer is far above 10,000 links, in bytes.
+	longestAnswer = 256 << 20
 )
 
 // Place is where a hub is looked for. The first of the addresses that takes a connection is the hub's.
@@ -37,6 +37,7 @@ type Client struct {
 	place Place
 	token string
 	http  *http.Client
+	calls rest.Client
 }
 
 // New makes a client, and connects to nothing yet. A token, if it is not "", is shown with each call.
@@ -48,6 +49,7 @@ func New(place Place, token string) *Client {
 		IdleConnTimeout:     time.Minute,
 		MaxIdleConnsPerHost: 4,
 	}}
+	c.calls = rest.Client{Server: server, Do: c.call}
 	return c
 }
 
@@ -71,17 +73,8 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	return nil, &NoHubError{Place: c.place, Failed: failed}
 }
 
-// address gives the URL of a call. Its host is the one that every hub accepts, whatever the way to it; see api's guard.
-func (c *Client) address(link, call string, query url.Values) string {
-	path := "/links/" + url.PathEscape(link)
-	if call != "" {
-		path += "/" + call
-	}
-	if len(query) > 0 {
-		path += "?" + query.Encode()
-	}
-	return "http://localhost" + path
-}
+// server is what every call is sent to, whatever the way there: a host that every hub accepts, see api's guard.
+const server = "http://localhost"
 
 func (c *Client) header() http.Header {
 	header := http.Header{}
@@ -92,15 +85,13 @@ func (c *Client) header() http.Header {
 }
 
 // call makes a call and reads its answer, which is JSON, into answer.
-func (c *Client) call(ctx context.Context, method, address string, body []byte, answer any) error {
+func (c *Client) call(request *http.Request, answer any) error {
+	ctx := request.Context()
 	limited, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	request, err := http.NewRequestWithContext(limited, method, address, bytes.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("asking the hub: %w", err)
-	}
+	request = request.WithContext(limited)
 	request.Header = c.header()
-	if len(body) > 0 {
+	if request.Body != nil {
 		request.Header.Set("Content-Type", "application/octet-stream")
 	}
 	response, err := c.http.Do(request)

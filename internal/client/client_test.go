@@ -88,7 +88,7 @@ func TestLink(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if link.State != "up" || link.Ends["a"].Peer.String() != "qemu�[2J (win7), pid 7" || link.Ends["b"].Peer.String() != "nobody" {
+		if link.State != "up" || client.PeerName(link.Ends["a"].Peer) != "qemu�[2J (win7), pid 7" || client.PeerName(link.Ends["b"].Peer) != "nobody" {
 			t.Errorf("%+v", link)
 		}
 		r := <-seen

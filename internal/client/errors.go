@@ -11,13 +11,12 @@ import (
 	"strings"
 	"syscall"
 	"unicode"
+
+	"serialhub/internal/rest"
 )
 
-// Problem is an answer of the hub that refuses a call.
-type Problem struct {
-	Status int    `json:"status"` // of HTTP
-	Detail string `json:"detail"` // for people
-}
+// Problem is an answer of the hub that refuses a call. Type says why, to a program; it is empty if no hub has answered.
+type Problem rest.Problem
 
 func (p *Problem) Error() string { return Printable(p.Detail) }
 

@@ -1,39 +1,103 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
+
+	"serialhub/internal/rest"
 )
 
-// Link is what the hub tells of a link, as far as the commands use it.
-type Link struct {
-	Name  string         `json:"name"`
-	State string         `json:"state"`
-	Ends  map[string]End `json:"ends"` // by "a" and "b"
+// Links asks for all links.
+func (c *Client) Links(ctx context.Context) ([]rest.Link, error) {
+	links, err := c.calls.ListLinks(ctx)
+	return links.Links, c.check(err, links.Links != nil, "it tells of no links")
 }
 
-// End is one side of a link.
-type End struct {
-	Address string `json:"address"`
-	State   string `json:"state"`
-	Peer    *Peer  `json:"peer"` // nil while nobody is connected
+// Link asks for the link of that name.
+func (c *Client) Link(ctx context.Context, name string) (rest.Link, error) {
+	link, err := c.calls.GetLink(ctx, name)
+	return link, c.checkLink(err, name, link)
+}
+
+// Reset closes the peer of an end, or of both if it is "", and opens the link again. It returns the link as it is then.
+func (c *Client) Reset(ctx context.Context, name, end string) (rest.Link, error) {
+	var params rest.ResetLinkParams
+	if end != "" {
+		side := rest.EndName(end)
+		params.End = &side
+	}
+	link, err := c.calls.ResetLink(ctx, name, params)
+	return link, c.checkLink(err, name, link)
+}
+
+// Stop holds a link down. It returns the link as it is then.
+func (c *Client) Stop(ctx context.Context, name string) (rest.Link, error) {
+	link, err := c.calls.StopLink(ctx, name)
+	return link, c.checkLink(err, name, link)
+}
+
+// Start lets a link go again that was stopped or has failed. It returns the link as it is then.
+func (c *Client) Start(ctx context.Context, name string) (rest.Link, error) {
+	link, err := c.calls.StartLink(ctx, name)
+	return link, c.checkLink(err, name, link)
+}
+
+// Reload has the hub read its config again. If that has faults, nothing has changed, and the *Problem lists them.
+func (c *Client) Reload(ctx context.Context) (rest.Changes, error) {
+	changes, err := c.calls.ReloadConfig(ctx)
+	return changes, c.check(err, changes.Unchanged != nil, "it does not tell what has changed")
+}
+
+// Status asks for the hub itself.
+func (c *Client) Status(ctx context.Context) (rest.Status, error) {
+	status, err := c.calls.GetStatus(ctx)
+	return status, c.check(err, status.PID != 0, "it tells no pid")
+}
+
+// Break sends a break, of the usual length, to the peer at an end.
+func (c *Client) Break(ctx context.Context, name, end string) error {
+	_, err := c.calls.BreakLink(ctx, name, rest.BreakLinkParams{End: rest.EndName(end)})
+	return err
+}
+
+// Send says data to the peer at an end, as if it came from the other one: all of it, or nothing. If a peer is there at the other end,
+// the hub refuses, unless inject says that it may.
+func (c *Client) Send(ctx context.Context, name, end string, inject bool, data []byte) error {
+	answer, err := c.calls.SendToLink(ctx, name, rest.SendToLinkParams{To: rest.EndName(end), Inject: flag(inject)}, bytes.NewReader(data))
+	if err == nil && answer.Sent != len(data) {
+		err = fmt.Errorf("the hub says that it has sent %d bytes, of %d", answer.Sent, len(data))
+	}
+	return err
+}
+
+// flag is a parameter that is only there if it is true.
+func flag(set bool) *rest.Flag {
+	if !set {
+		return nil
+	}
+	yes := "true"
+	return &yes
+}
+
+// check returns err, or an error if what has answered is no hub: one tells something.
+func (c *Client) check(err error, tells bool, stranger string) error {
+	if err == nil && !tells {
+		return &Problem{Status: http.StatusOK, Detail: c.stranger(stranger)}
+	}
+	return err
+}
+
+func (c *Client) checkLink(err error, name string, link rest.Link) error {
+	return c.check(err, link.State != "", "it tells no state of "+name)
 }
 
 // HasPeer tells whether somebody is connected. Of a terminal's or a device's peer the hub may know nothing else.
-func (e End) HasPeer() bool { return e.Peer != nil || e.State == "connected" }
+func HasPeer(end rest.End) bool { return end.Peer != nil || end.State == rest.EndConnected }
 
-// Peer is who is connected to an end.
-type Peer struct {
-	PID     int    `json:"pid"` // 0 if it is not a program on the hub's machine
-	Command string `json:"command"`
-	VM      string `json:"vm"`
-	Address string `json:"address"` // for who is not at a unix socket
-}
-
-// String says who it is in a few words.
-func (p *Peer) String() string {
+// PeerName says in a few words who a peer is; nil is nobody.
+func PeerName(p *rest.Peer) string {
 	if p == nil {
 		return "nobody"
 	}
@@ -47,42 +111,8 @@ func (p *Peer) String() string {
 	if p.VM != "" {
 		text += " (" + p.VM + ")"
 	}
-	if p.PID != 0 {
-		text += fmt.Sprintf(", pid %d", p.PID)
+	if p.PID != nil && *p.PID != 0 {
+		text += fmt.Sprintf(", pid %d", *p.PID)
 	}
 	return Printable(text)
-}
-
-// Link asks for the link of that name.
-func (c *Client) Link(ctx context.Context, name string) (*Link, error) {
-	link := &Link{}
-	if err := c.call(ctx, http.MethodGet, c.address(name, "", nil), nil, link); err != nil {
-		return nil, err
-	}
-	if link.State == "" {
-		return nil, &Problem{Status: http.StatusOK, Detail: c.stranger("it tells no state of " + name)}
-	}
-	return link, nil
-}
-
-// Break sends a break, of the usual length, to the peer at an end.
-func (c *Client) Break(ctx context.Context, name, end string) error {
-	return c.call(ctx, http.MethodPost, c.address(name, "break", url.Values{"end": {end}}), nil, &Link{})
-}
-
-// Send says data to the peer at an end, as if it came from the other one: all of it, or nothing. If a peer is there at the other end,
-// the hub refuses, unless inject says that it may.
-func (c *Client) Send(ctx context.Context, name, end string, inject bool, data []byte) error {
-	query := url.Values{"to": {end}}
-	if inject {
-		query.Set("inject", "true")
-	}
-	var answer struct{ Sent int }
-	if err := c.call(ctx, http.MethodPost, c.address(name, "send", query), data, &answer); err != nil {
-		return err
-	}
-	if answer.Sent != len(data) {
-		return fmt.Errorf("the hub says that it has sent %d bytes, of %d", answer.Sent, len(data))
-	}
-	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/url"
 
 	"github.com/coder/websocket"
 )
@@ -14,10 +13,10 @@ import (
 const linkRemoved = "the link was removed"
 
 // socket makes a call that becomes a WebSocket.
-func (c *Client) socket(ctx context.Context, link, call string, query url.Values) (*websocket.Conn, error) {
+func (c *Client) socket(ctx context.Context, request *http.Request) (*websocket.Conn, error) {
 	handshake := *c.http
 	handshake.Timeout = answerTime
-	conn, response, err := websocket.Dial(ctx, c.address(link, call, query), &websocket.DialOptions{HTTPClient: &handshake, HTTPHeader: c.header()}) //nolint:bodyclose // never needed, says Dial
+	conn, response, err := websocket.Dial(ctx, request.URL.String(), &websocket.DialOptions{HTTPClient: &handshake, HTTPHeader: c.header()}) //nolint:bodyclose // never needed, says Dial
 	if err == nil {
 		conn.SetReadLimit(-1) // messages are read in pieces
 		return conn, nil

@@ -6,9 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 
 	"github.com/coder/websocket"
+
+	"serialhub/internal/rest"
 )
 
 // TapOptions say what of a link's traffic is wanted, and how.
@@ -28,24 +29,27 @@ type TapOptions struct {
 // Position is a place in what crosses a link: how many bytes have come from the peers of each end.
 type Position struct{ A, B uint64 }
 
-func (o TapOptions) query() url.Values {
-	query := url.Values{"format": {o.Format}}
-	set := func(key, value string, wanted bool) {
-		if wanted {
-			query.Set(key, value)
-		}
+func (o TapOptions) parameters() rest.TapLinkParams {
+	format := rest.TapFormat(o.Format)
+	p := rest.TapLinkParams{Format: &format, Color: flag(o.Color)}
+	if o.End != "" {
+		end := rest.EndName(o.End)
+		p.End = &end
 	}
-	set("end", o.End, o.End != "")
-	set("since_start", "true", o.SinceStart)
-	set("n", o.Newest, o.Newest != "")
-	set("follow", "false", o.NoFollow)
-	set("color", "true", o.Color)
+	if o.NoFollow {
+		no := "false"
+		p.Follow = &no
+	}
 	if o.From != nil {
-		query.Set("from", fmt.Sprintf("%d,%d", o.From.A, o.From.B))
-		query.Del("since_start")
-		query.Del("n")
+		from := fmt.Sprintf("%d,%d", o.From.A, o.From.B)
+		p.From = &from
+		return p
 	}
-	return query
+	p.SinceStart = flag(o.SinceStart)
+	if o.Newest != "" {
+		p.N = &o.Newest
+	}
+	return p
 }
 
 // Missed says that a watcher was too slow, and how much it has not seen.
@@ -63,7 +67,11 @@ type Tap struct {
 
 // Tap begins to watch a link: all that crosses it from when it returns is seen.
 func (c *Client) Tap(ctx context.Context, link string, options TapOptions) (*Tap, error) {
-	conn, err := c.socket(ctx, link, "tap", options.query())
+	request, err := rest.NewTapLinkRequest(ctx, server, link, options.parameters())
+	if err != nil {
+		return nil, err
+	}
+	conn, err := c.socket(ctx, request)
 	if err != nil {
 		return nil, err
 	}
