@@ -88,6 +88,7 @@ lint: ## check the code's style, its imports and its modules
 	$(GOLANGCI) run ./...
 	go mod tidy -diff
 	go -C tools mod tidy -diff
+	go -C tools run ./apilint ../api/openapi.yaml apilint/rules.yaml
 	@$(REST) | diff -u internal/rest/rest.gen.go - || { echo 'internal/rest/rest.gen.go is not what api/openapi.yaml says; run make generate'; exit 1; }
 
 .PHONY: fmt

@@ -88,7 +88,7 @@ func (h *handlers) BreakLink(c echo.Context, name string, params rest.BreakLinkP
 		return err
 	}
 	d := usualBreak
-	if params.Duration != nil && *params.Duration != "" {
+	if params.Duration != nil {
 		if d, err = time.ParseDuration(*params.Duration); err != nil || d <= 0 || d > longestBreak {
 			return newProblem(rest.ProblemBadParameter, "%q is not how long a break can be; write ?duration=250ms, or anything up to %v", *params.Duration, longestBreak)
 		}

@@ -4,10 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/coder/websocket"
@@ -33,7 +34,7 @@ type tapQuery struct {
 
 func parseTap(params rest.TapLinkParams) (q tapQuery, err error) {
 	q = tapQuery{format: render.Hex, sides: []relay.Side{relay.A, relay.B}, follows: true}
-	if params.Format != nil && *params.Format != "" {
+	if params.Format != nil {
 		if q.format, err = render.ParseFormat(string(*params.Format)); err != nil {
 			return q, newProblem(rest.ProblemBadParameter, "%s", err)
 		}
@@ -45,7 +46,7 @@ func parseTap(params rest.TapLinkParams) (q tapQuery, err error) {
 		}
 		q.sides = []relay.Side{side}
 	}
-	if params.N != nil && *params.N != "" {
+	if params.N != nil {
 		n, err := humanize.ParseBytes(*params.N)
 		if err != nil {
 			return q, newProblem(rest.ProblemBadParameter, "%q is not a number of bytes; write it as in n=4KiB", *params.N)
@@ -65,13 +66,20 @@ func parseTap(params rest.TapLinkParams) (q tapQuery, err error) {
 	if whole || !q.follows && params.N == nil {
 		q.last = watch.MaxScrollback
 	}
-	if params.From != nil && *params.From != "" {
-		q.from = &watch.Position{}
-		if n, err := fmt.Sscanf(*params.From, "%d,%d", &q.from[relay.A], &q.from[relay.B]); n != 2 || err != nil {
-			return q, newProblem(rest.ProblemBadParameter, "%q is not a position; it is what a tap was told last, as in from=120,4096", *params.From)
-		}
+	if params.From != nil {
+		q.from, err = parsePosition(*params.From)
 	}
-	return q, nil
+	return q, err
+}
+
+func parsePosition(text string) (*watch.Position, error) {
+	a, b, _ := strings.Cut(text, ",")
+	fromA, errA := strconv.ParseUint(a, 10, 64)
+	fromB, errB := strconv.ParseUint(b, 10, 64)
+	if errA != nil || errB != nil {
+		return nil, newProblem(rest.ProblemBadParameter, "%q is not a position; it is what a tap was told last, as in from=120,4096", text)
+	}
+	return &watch.Position{relay.A: fromA, relay.B: fromB}, nil
 }
 
 // flag reads a parameter that is true or false; its name alone is true.
