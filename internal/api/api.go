@@ -63,7 +63,7 @@ func Handler(parts Parts) http.Handler {
 	log := parts.Log
 	e := echo.New()
 	e.HTTPErrorHandler = writeProblem(log)
-	e.Pre(middleware.RemoveTrailingSlash())
+	e.Pre(withoutSlash)
 	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: func(_ echo.Context, err error, stack []byte) error {
 		log.Error("a handler panicked", "error", err, "stack", string(stack))
 		return err
@@ -73,11 +73,24 @@ func Handler(parts Parts) http.Handler {
 	return e
 }
 
+// withoutSlash passes over a slash at the end of a path, however that is written.
+func withoutSlash(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if address := c.Request().URL; len(address.Path) > 1 && strings.HasSuffix(address.EscapedPath(), "/") {
+			address.Path, address.RawPath = strings.TrimSuffix(address.Path, "/"), strings.TrimSuffix(address.RawPath, "/")
+		}
+		return next(c)
+	}
+}
+
 // asDocumented refuses what the call does not know: a parameter that is mistyped or given twice, or a body, would otherwise be
 // taken for nothing, and reset more than was meant.
 func asDocumented(call rest.Operation) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
+			if slices.Contains(c.ParamValues(), "") {
+				return echo.ErrNotFound // the router takes nothing for a name
+			}
 			for name, values := range c.QueryParams() {
 				if !slices.Contains(call.Parameters, name) {
 					return newProblem(rest.ProblemBadParameter, "there is no parameter %q here", name)

@@ -15,16 +15,14 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"serialhub/internal/api"
 	"serialhub/internal/config"
+	"serialhub/internal/endpoint"
 	"serialhub/internal/relay"
 	"serialhub/internal/reload"
 	"serialhub/internal/supervisor"
+	"serialhub/internal/watch"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // hub stands in for the supervisor, so that each answer is known to the byte.
 type hub struct {
@@ -34,16 +32,45 @@ type hub struct {
 	resets  []string
 	fail    error
 	reload  reload.Result
+	say     error
+	attach  error
+	broken  bool
 }
 
-func (h *hub) Reload(context.Context) (config.Changes, error) { return h.reload.Changes, h.reload.Err }
-func (h *hub) Last() reload.Result                            { return h.reload }
+func (h *hub) Reload(context.Context) (config.Changes, error) {
+	return h.whole().reload.Changes, h.reload.Err
+}
 
-func (h *hub) Links() []supervisor.Link { return h.list }
-func (h *hub) NotOpen() []string        { return h.closed }
+func (h *hub) Last() reload.Result { return h.reload }
+
+func (h *hub) Links() []supervisor.Link { return h.whole().list }
+func (h *hub) NotOpen() []string        { return h.whole().closed }
+
+// whole panics if the hub is broken.
+func (h *hub) whole() *hub {
+	if h.broken {
+		panic("it is broken")
+	}
+	return h
+}
+
+func (h *hub) Say(_ context.Context, name string, _ relay.Side, _ []byte, _ bool) error {
+	_, err := h.Link(name)
+	return errors.Join(err, h.say)
+}
+
+func (h *hub) Attach(_ context.Context, name string, _ relay.Side, _ endpoint.Credentials, _ bool) (*supervisor.Attached, error) {
+	_, err := h.Link(name)
+	return nil, errors.Join(err, h.attach)
+}
+
+func (h *hub) Tap(name string, _ func(*watch.Tape) *watch.Reader) (*supervisor.Tap, error) {
+	_, err := h.Link(name)
+	return nil, err
+}
 
 func (h *hub) Link(name string) (supervisor.Link, error) {
-	for _, l := range h.list {
+	for _, l := range h.whole().list {
 		if l.Name == name {
 			return l, h.fail
 		}
@@ -93,8 +120,8 @@ func newHub() *hub {
 		{
 			Name: "other", State: supervisor.LinkWaiting, Since: at,
 			Ends: [2]supervisor.End{
-				{Address: "tcp:127.0.0.1:1", Way: "connect", Peer: &supervisor.Peer{Address: "127.0.0.1:1", Subject: "CN=lab"}},
-				{Address: "/run/x.tty", Way: "pty", Peer: &supervisor.Peer{PID: 4, Command: "picocom", Address: "/dev/pts/3"}},
+				{Address: "tcp:127.0.0.1:1", Way: "connect", State: supervisor.EndConnected, Peer: &supervisor.Peer{Address: "127.0.0.1:1", Subject: "CN=lab"}},
+				{Address: "/run/x.tty", Way: "pty", State: supervisor.EndConnected, Peer: &supervisor.Peer{PID: 4, Command: "picocom", Address: "/dev/pts/3"}},
 			},
 		},
 	}}
@@ -103,15 +130,25 @@ func newHub() *hub {
 // serve runs the API on a loopback port, and returns a function that asks it.
 func serve(t *testing.T, h *hub) func(method, path string, headers ...string) (*http.Response, string) {
 	t.Helper()
+	ask := serveBody(t, h)
+	return func(method, path string, headers ...string) (*http.Response, string) {
+		t.Helper()
+		return ask(method, path, nil, headers...)
+	}
+}
+
+// serveBody is serve for requests with a body.
+func serveBody(t *testing.T, h *hub) func(method, path string, body io.Reader, headers ...string) (*http.Response, string) {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	about := api.About{Version: "1.2.3", Config: "/etc/links.yaml", StartedAt: time.Date(2026, 11, 22, 13, 0, 0, 0, time.UTC)}
-	server := httptest.NewServer(api.Handler(api.Parts{Hub: h, Reloader: h, About: about, Log: log}))
+	server := httptest.NewServer(handler(t, api.Parts{Hub: h, Reloader: h, About: about, Log: log}))
 	t.Cleanup(server.Close)
 	client := server.Client()
 	client.Timeout = 20 * time.Second
-	return func(method, path string, headers ...string) (*http.Response, string) {
+	return func(method, path string, body io.Reader, headers ...string) (*http.Response, string) {
 		t.Helper()
-		request, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, nil)
+		request, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,11 +163,11 @@ func serve(t *testing.T, h *hub) func(method, path string, headers ...string) (*
 			t.Fatal(err)
 		}
 		defer response.Body.Close()
-		body, err := io.ReadAll(response.Body)
+		text, err := io.ReadAll(response.Body)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return response, string(body)
+		return response, string(text)
 	}
 }
 
@@ -385,7 +422,7 @@ func TestProblems(t *testing.T) {
 func TestBodyIsNotTakenForNothing(t *testing.T) {
 	for body, want := range map[string]int{"end=a": 400, `{"end":"a"}`: 400, "": 200, "{}\n": 200} {
 		h := newHub()
-		server := httptest.NewServer(api.Handler(api.Parts{Hub: h, Reloader: h, Log: slog.New(slog.DiscardHandler)}))
+		server := httptest.NewServer(handler(t, api.Parts{Hub: h, Reloader: h, Log: slog.New(slog.DiscardHandler)}))
 		response, err := server.Client().Post(server.URL+"/links/dbg/reset", "application/json", strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)

@@ -29,7 +29,7 @@ func runFront(t *testing.T, names ...string) (_ *api.Front, at func(names ...str
 		return list
 	}
 	h := newHub()
-	front, err := api.NewFront(api.Handler(api.Parts{Hub: h, Reloader: h, Log: slog.New(slog.DiscardHandler)}), at(names...), nil, slog.New(slog.DiscardHandler))
+	front, err := api.NewFront(handler(t, api.Parts{Hub: h, Reloader: h, Log: slog.New(slog.DiscardHandler)}), at(names...), nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestFrontOnAUnixSocket(t *testing.T) {
 		t.Errorf("the socket is %v, %v", info, err)
 	}
 	h := newHub()
-	_, err := api.NewFront(api.Handler(api.Parts{Hub: h, Reloader: h, Log: slog.New(slog.DiscardHandler)}), at("hub.sock"), nil, slog.New(slog.DiscardHandler))
+	_, err := api.NewFront(handler(t, api.Parts{Hub: h, Reloader: h, Log: slog.New(slog.DiscardHandler)}), at("hub.sock"), nil, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "in use by pid") {
 		t.Errorf("listening twice gave %v", err)
 	}

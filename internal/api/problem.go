@@ -123,7 +123,7 @@ func writeProblem(log *slog.Logger) echo.HTTPErrorHandler {
 			return
 		}
 		p := asProblem(err, c)
-		if p.Type == rest.ProblemInternal {
+		if p.Type == rest.ProblemInternal && c.Request().Context().Err() == nil { // else the caller has gone, and asks no more
 			log.Error("a request failed", "method", c.Request().Method, "path", c.Request().URL.Path, "error", err)
 		}
 		body, err := json.MarshalIndent(p, "", "  ")

@@ -53,7 +53,7 @@ func run(t *testing.T) *running {
 	if r.hub, err = supervisor.New(c.Links, log, nil); err != nil {
 		t.Fatal(err)
 	}
-	if r.front, err = api.NewFront(api.Handler(api.Parts{Hub: r.hub, Reloader: newHub(), Log: log}), c.API.Listen, nil, log); err != nil {
+	if r.front, err = api.NewFront(handler(t, api.Parts{Hub: r.hub, Reloader: newHub(), Log: log}), c.API.Listen, nil, log); err != nil {
 		t.Fatal(err)
 	}
 	hubEnded, frontEnded := make(chan error, 1), make(chan struct{})
@@ -214,5 +214,45 @@ func TestTapGoesOn(t *testing.T) {
 	conn := r.socket("tap?format=raw&from=4,0")
 	if _, text, err := conn.Read(t.Context()); err != nil || string(text) != "456789" {
 		t.Errorf("from 4 on it gets %q, %v", text, err)
+	}
+}
+
+// TestTapAsAStream answers with what was kept, in each format.
+func TestTapAsAStream(t *testing.T) {
+	r := run(t)
+	for _, format := range []string{"hex", "raw", "text", "json", "pcapng"} {
+		response, err := r.http.Get("http://localhost/links/x/tap?follow=false&format=" + format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.Copy(io.Discard, response.Body)
+		response.Body.Close()
+		if err != nil || response.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s, %v", format, response.Status, err)
+		}
+	}
+}
+
+// TestWatcherSpeaks closes the WebSocket of a watcher that says something, at once.
+func TestWatcherSpeaks(t *testing.T) {
+	r := run(t)
+	conn := r.socket("tap")
+	if err := conn.Write(t.Context(), websocket.MessageBinary, []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := conn.Read(t.Context())
+	if closed := (websocket.CloseError{}); !errors.As(err, &closed) || closed.Code != websocket.StatusPolicyViolation {
+		t.Errorf("it hears %v", err)
+	}
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		r.stop()
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(5 * time.Second):
+		t.Error("the API waits for the watcher")
+		<-stopped
 	}
 }

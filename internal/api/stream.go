@@ -12,6 +12,8 @@ var (
 	errHubStops    = errors.New("the hub stops")
 	errHubReplaced = errors.New("the hub is being upgraded")
 	errLinkGone    = errors.New("the link was removed")
+
+	errWatcherSpeaks = errors.New("a watcher only listens; attach takes what is said")
 )
 
 // streams are requests that are answered until somebody ends them. They do not hold up who waits for the requests in flight.

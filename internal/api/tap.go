@@ -214,9 +214,16 @@ func (s *show) onStream(c echo.Context) error {
 	c.Response().Header().Set(echo.HeaderContentType, s.query.format.ContentType())
 	c.Response().Header().Set("Cache-Control", "no-store")
 	c.Response().WriteHeader(http.StatusOK)
-	defer context.AfterFunc(ctx, func() {
+	parted := make(chan struct{})
+	part := context.AfterFunc(ctx, func() {
+		defer close(parted)
 		out.SetWriteDeadline(time.Now().Add(partingTime)) //nolint:errcheck // it could be set before
-	})()
+	})
+	defer func() {
+		if !part() {
+			<-parted // the response is another request's after this one
+		}
+	}()
 	out.Flush()     //nolint:errcheck // the next write tells
 	s.run(ctx, out) //nolint:errcheck // the answer has begun: what is wrong cannot be told any more
 	return nil
@@ -248,9 +255,21 @@ func (s *show) onWebSocket(c echo.Context) error {
 	defer conn.CloseNow()          //nolint:errcheck // it is closed already, unless something was wrong with it
 	longer, cancel := outlast(ctx) // the connection is cut when a context ends with which it is read or written
 	defer cancel()
-	ctx, leave := context.WithCancel(ctx)
-	defer leave()
-	defer context.AfterFunc(conn.CloseRead(longer), leave)()
+	ctx, leave := context.WithCancelCause(ctx)
+	defer leave(nil)
+	gone := make(chan struct{})
+	defer func() {
+		conn.CloseNow() //nolint:errcheck // see above
+		<-gone
+	}()
+	go func() { // Conn.CloseRead would wait for itself, for 15 s, when the watcher says something
+		defer close(gone)
+		_, _, err := conn.Reader(longer)
+		if err == nil {
+			err = errWatcherSpeaks
+		}
+		leave(err)
+	}()
 	err = s.run(ctx, &socketOutlet{longer, conn})
 	switch cause := context.Cause(ctx); {
 	case errors.Is(err, io.EOF) && !s.query.follows:
@@ -260,6 +279,8 @@ func (s *show) onWebSocket(c echo.Context) error {
 	case errors.Is(cause, errHubStops), errors.Is(cause, errHubReplaced):
 		tellPosition(longer, conn, s.tap.Position())
 		closeSocket(conn, websocket.StatusGoingAway, cause.Error())
+	case errors.Is(cause, errWatcherSpeaks):
+		closeSocket(conn, websocket.StatusPolicyViolation, cause.Error())
 	}
 	return nil
 }
