@@ -142,4 +142,3 @@ func (r *reader) answer(raw rawAnswer, at string) *Answer {
 	}
 	return a
 }
-
