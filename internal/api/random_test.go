@@ -230,7 +230,7 @@ func (a *asker) ask() {
 		if conn, ok := response.Body.(io.Writer); ok && a.chance(50) {
 			conn.Write(a.junk(64)) // which is hardly what a WebSocket should say
 		}
-	case response.ContentLength < 0 && strings.Contains(call.Path, "/tap"), call.ID == "streamEvents":
+	case response.ContentLength < 0 && isStream(call):
 		time.AfterFunc(time.Duration(a.rand.IntN(3))*time.Millisecond, cancel) // it may never end
 		io.Copy(io.Discard, response.Body)
 	default:

@@ -371,7 +371,7 @@ type EndName string
 // | `reset` | `link`, and `end` if it was not both |
 // | `fault` | `link`, `message`, and `end` if it is not the whole link's |
 // | `link_added`, `link_removed`, `link_changed` | `link` |
-// | `reload` | `ok`; `changes` if it was; `message` and `faults` if it was not |
+// | `reload` | `ok`; `changes` if the config was applied; `message`, and `faults` if it has some, if it was not |
 // | `missed` | `message`: something of what was asked for by `Last-Event-ID` is not known any more |
 type Event struct {
 	// ID What `Last-Event-ID` takes: a part that is the hub's, a dash, and a number that grows by one.

@@ -79,7 +79,8 @@ func TestJudge(t *testing.T) {
 		{name: "no such path", method: "GET", target: "/x", status: 404, kind: "application/problem+json", body: notFound("no-such-path")},
 		{name: "a path that there is not", method: "GET", target: "/x", status: 200, want: "there is no such call"},
 		{name: "methods that are not all", method: "PUT", target: "/links/x/reset", status: 405, allow: "GET", want: "it allows [GET]"},
-		{name: "an event", method: "GET", target: "/events", status: 200, kind: "text/event-stream", body: ": hello\n\nid: 1\ndata: {\"id\":\"x-1\",\"at\":\"2026-11-22T13:00:00Z\",\"type\":\"missed\"}\n\n"},
+		{name: "an event", method: "GET", target: "/events", status: 200, kind: "text/event-stream", body: ": hello\n\nid: 1\ndata: {\"id\":\"x-1\",\"at\":\"2026-11-22T13:00:00Z\",\"type\":\"missed\",\"message\":\"m\"}\n\n"},
+		{name: "an event that is not whole", method: "GET", target: "/events", status: 200, kind: "text/event-stream", body: "data: {\"id\":\"x-1\",\"at\":\"2026-11-22T13:00:00Z\",\"type\":\"state\",\"link\":\"x\"}\n\n", want: "missing properties"},
 		{name: "an event that is none", method: "GET", target: "/events", status: 200, kind: "text/event-stream", body: "data: {\"id\":\"x-1\",\"at\":\"today\",\"type\":\"missed\"}\n\n", want: "date-time"},
 	}
 	for _, test := range tests {
