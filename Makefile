@@ -63,7 +63,7 @@ fuzz: ## run each fuzz target for FUZZTIME (default 30s)
 	go test -run '^$$' -fuzz '^FuzzForeign$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/transcript
 
 .PHONY: e2e
-e2e: ## run the hub against real VMs and a real debugger (installs them by apt; needs root for that)
+e2e: ## run the hub against real VMs, a real debugger and a real Prometheus (installs them by apt; needs root for that)
 	test/e2e/setup.sh
 	test/systemd/setup.sh
 	SERIALHUB_E2E=1 go test -count=1 -timeout 20m -v ./test/e2e
@@ -82,6 +82,7 @@ guest: ## run tests on Debian's kernel, in a VM with serial devices and vsock (i
 generate: ## make anew what is made from other files (make test and make lint fail if it is not current)
 	go test ./internal/config -run TestSchemaIsCurrent -update
 	$(REST) >internal/rest/rest.gen.go.new && mv internal/rest/rest.gen.go.new internal/rest/rest.gen.go
+	go test ./internal/metrics -run TestDocIsCurrent -update
 
 .PHONY: lint
 lint: ## check the code's style, its imports and its modules

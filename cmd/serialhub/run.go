@@ -17,6 +17,7 @@ import (
 	"serialhub/internal/config"
 	"serialhub/internal/continuity"
 	"serialhub/internal/limits"
+	"serialhub/internal/metrics"
 	"serialhub/internal/reload"
 	"serialhub/internal/supervisor"
 )
@@ -116,7 +117,8 @@ func serve(c *config.Config, options runOptions, signals *signals, settings *log
 		return links.Apply(next.Links)
 	}, notify.reloading, log)
 	about := api.About{Version: version(), Config: c.Path, StartedAt: before.StartedAt}
-	handler := api.Handler(api.Parts{Hub: links, Reloader: reloader, About: about, Log: log})
+	measured := metrics.Handler(links, reloader, about.Version, log)
+	handler := api.Handler(api.Parts{Hub: links, Reloader: reloader, About: about, Metrics: measured, Log: log})
 	if front, err = api.NewFront(handler, c.API.Listen, left.Take(api.SocketPrefix), log); err != nil && replaces {
 		log.Error("the API does not answer; mend api.listen and reload", "error", err)
 		front, err = api.NewFront(handler, nil, nil, log)

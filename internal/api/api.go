@@ -55,6 +55,7 @@ type Parts struct {
 	Hub      Hub
 	Reloader Reloader
 	About    About
+	Metrics  http.Handler // answers GET /metrics
 	Log      *slog.Logger
 }
 
@@ -69,7 +70,7 @@ func Handler(parts Parts) http.Handler {
 		return err
 	}}))
 	e.Use(guard)
-	rest.Register(e, &handlers{hub: parts.Hub, reloader: parts.Reloader, about: parts.About}, asDocumented)
+	rest.Register(e, &handlers{hub: parts.Hub, reloader: parts.Reloader, about: parts.About, metrics: parts.Metrics}, asDocumented)
 	return e
 }
 

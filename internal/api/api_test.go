@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -52,6 +53,12 @@ func (h *hub) whole() *hub {
 		panic("it is broken")
 	}
 	return h
+}
+
+func (h *hub) serveMetrics(w http.ResponseWriter, _ *http.Request) {
+	links := h.Links()
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+	fmt.Fprintln(w, "links", len(links))
 }
 
 func (h *hub) Say(_ context.Context, name string, _ relay.Side, _ []byte, _ bool) error {
@@ -142,7 +149,7 @@ func serveBody(t *testing.T, h *hub) func(method, path string, body io.Reader, h
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	about := api.About{Version: "1.2.3", Config: "/etc/links.yaml", StartedAt: time.Date(2026, 11, 22, 13, 0, 0, 0, time.UTC)}
-	server := httptest.NewServer(handler(t, api.Parts{Hub: h, Reloader: h, About: about, Log: log}))
+	server := httptest.NewServer(handler(t, api.Parts{Hub: h, Reloader: h, About: about, Metrics: http.HandlerFunc(h.serveMetrics), Log: log}))
 	t.Cleanup(server.Close)
 	client := server.Client()
 	client.Timeout = 20 * time.Second
@@ -206,6 +213,19 @@ func TestLinkAsJSON(t *testing.T) {
 		t.Errorf("%s, %s", response.Status, response.Header.Get("Content-Type"))
 	}
 	sameJSON(t, body, dbgJSON)
+}
+
+// TestListIsIndented like everything else, however many links there are.
+func TestListIsIndented(t *testing.T) {
+	for n := range 3 {
+		h := newHub()
+		h.list = h.list[:n]
+		_, body := serve(t, h)("GET", "/links")
+		var want bytes.Buffer
+		if err := json.Indent(&want, []byte(body), "", "  "); err != nil || body != want.String() {
+			t.Errorf("%d links: %v in\n%s\nindented, it is\n%s", n, err, body, &want)
+		}
+	}
 }
 
 // TestPeersThatAreNoProcessesOfThisMachine have no numbers.
@@ -435,10 +455,18 @@ func TestBodyIsNotTakenForNothing(t *testing.T) {
 	}
 }
 
+// TestMetrics come from who was named for them.
+func TestMetrics(t *testing.T) {
+	response, body := serve(t, newHub())("GET", "/metrics")
+	if response.StatusCode != 200 || response.Header.Get("Content-Type") != "text/plain; version=0.0.4" || body != "links 2\n" {
+		t.Errorf("%s %s", response.Status, body)
+	}
+}
+
 func TestHeadAndTrailingSlash(t *testing.T) {
 	h := newHub()
 	ask := serve(t, h)
-	for _, path := range []string{"/links", "/links/dbg", "/status", "/healthz", "/readyz"} {
+	for _, path := range []string{"/links", "/links/dbg", "/status", "/healthz", "/readyz", "/metrics"} {
 		if response, body := ask("HEAD", path); response.StatusCode != 200 || body != "" {
 			t.Errorf("HEAD %s: %s %q", path, response.Status, body)
 		}

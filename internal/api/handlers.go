@@ -20,18 +20,14 @@ type handlers struct {
 	hub      Hub
 	reloader Reloader
 	about    About
+	metrics  http.Handler
 }
 
 // answer writes indented JSON, because its first reader is a person with curl.
 func answer(c echo.Context, shown any) error { return c.JSONPretty(http.StatusOK, shown, "  ") }
 
 func (h *handlers) ListLinks(c echo.Context) error {
-	links := h.hub.Links()
-	shown := rest.Links{Links: make([]rest.Link, len(links))}
-	for i, l := range links {
-		shown.Links[i] = showLink(l)
-	}
-	return answer(c, shown)
+	return answerLinks(c, h.hub.Links())
 }
 
 func (h *handlers) GetLink(c echo.Context, name string) error {
@@ -147,7 +143,7 @@ func (h *handlers) GetDocument(c echo.Context) error {
 	return c.Blob(http.StatusOK, "application/yaml", openapi.Document())
 }
 
-func (h *handlers) GetMetrics(echo.Context) error { return echo.ErrNotFound }
+func (h *handlers) GetMetrics(c echo.Context) error { return echo.WrapHandler(h.metrics)(c) }
 
 func (h *handlers) StreamEvents(echo.Context, rest.StreamEventsParams) error { return echo.ErrNotFound }
 
@@ -158,4 +154,5 @@ func (h *handlers) HeadLink(c echo.Context, name string) error { return h.GetLin
 func (h *handlers) HeadStatus(c echo.Context) error            { return h.GetStatus(c) }
 func (h *handlers) HeadHealth(c echo.Context) error            { return h.GetHealth(c) }
 func (h *handlers) HeadReadiness(c echo.Context) error         { return h.GetReadiness(c) }
+func (h *handlers) HeadMetrics(c echo.Context) error           { return h.GetMetrics(c) }
 func (h *handlers) HeadDocument(c echo.Context) error          { return h.GetDocument(c) }

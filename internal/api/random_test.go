@@ -23,6 +23,7 @@ import (
 
 	"serialhub/internal/api"
 	"serialhub/internal/config"
+	"serialhub/internal/metrics"
 	"serialhub/internal/reload"
 	"serialhub/internal/rest/resttest"
 	"serialhub/internal/supervisor"
@@ -116,7 +117,7 @@ func runWorld(t *testing.T) *world {
 	}
 	reloader := reload.New(load, func(next *config.Config) (config.Changes, error) { return hub.Apply(next.Links) },
 		func() func() { return func() {} }, log)
-	handler := w.document.Around(api.Handler(api.Parts{Hub: hub, Reloader: reloader, Log: log}), func(err error) { t.Error(err) })
+	handler := w.document.Around(api.Handler(api.Parts{Hub: hub, Reloader: reloader, Metrics: metrics.Handler(hub, reloader, "", log), Log: log}), func(err error) { t.Error(err) })
 	front, err := api.NewFront(handler, c.API.Listen, nil, log)
 	if err != nil {
 		t.Fatal(err)

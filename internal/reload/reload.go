@@ -37,6 +37,7 @@ type Reloader struct {
 	mu      sync.Mutex
 	waiters []chan Result // of those who have asked since the last reload began
 	last    Result
+	applied time.Time // when the last reload began that did not fail
 }
 
 // New makes a Reloader that loads by load and applies by apply, which changes nothing if it returns an error; begin is told of each
@@ -51,8 +52,8 @@ func New(load func() (*config.Config, error), apply func(*config.Config) (config
 		asked: make(chan struct{}, 1),
 		quit:  make(chan struct{}),
 		ended: make(chan struct{}),
-		last:  Result{At: time.Now()},
 	}
+	r.keep(Result{At: time.Now()})
 	r.stop = sync.OnceFunc(func() { close(r.quit) })
 	return r
 }
@@ -106,6 +107,22 @@ func (r *Reloader) Last() Result {
 	return r.last
 }
 
+// LastSuccess returns when the config was read that is in force.
+func (r *Reloader) LastSuccess() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.applied
+}
+
+func (r *Reloader) keep(result Result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last = result
+	if result.Err == nil {
+		r.applied = result.At
+	}
+}
+
 func (r *Reloader) reload() {
 	r.mu.Lock()
 	waiters := r.waiters
@@ -120,9 +137,7 @@ func (r *Reloader) reload() {
 	}
 	result.Err = err
 
-	r.mu.Lock()
-	r.last = result
-	r.mu.Unlock()
+	r.keep(result)
 	r.report(result)
 	for _, waiter := range waiters {
 		waiter <- result

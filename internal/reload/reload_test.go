@@ -54,10 +54,17 @@ func TestReloadAppliesWhatItLoads(t *testing.T) {
 	if last := r.Last(); last.Err != nil || time.Since(last.At) > patience {
 		t.Errorf("before the first reload, the last one is %+v", last)
 	}
+	started := r.LastSuccess()
+	if started != r.Last().At {
+		t.Errorf("before the first reload, the last success was at %v", started)
+	}
 	run(t, r)
 	changes, err := r.Reload(t.Context())
 	if err != nil || len(changes.Added) != 1 {
 		t.Errorf("Reload gave %+v, %v", changes, err)
+	}
+	if at := r.LastSuccess(); at != r.Last().At || !at.After(started) {
+		t.Errorf("the last success was at %v, and the start at %v", at, started)
 	}
 	if last := r.Last(); last.Err != nil || len(last.Changes.Added) != 1 {
 		t.Errorf("the last one is %+v", last)
@@ -72,9 +79,13 @@ func TestBadFileIsNotApplied(t *testing.T) {
 			t.Error("a bad file was applied")
 			return config.Changes{}, nil
 		}, unannounced, slog.New(slog.DiscardHandler))
+	started := r.LastSuccess()
 	run(t, r)
 	if _, err := r.Reload(t.Context()); !errors.Is(err, faults) {
 		t.Errorf("Reload gave %v", err)
+	}
+	if at := r.LastSuccess(); at != started || at.IsZero() {
+		t.Errorf("the last success was at %v, and the start at %v", at, started)
 	}
 	if last := r.Last(); !errors.Is(last.Err, faults) {
 		t.Errorf("the last one is %+v", last)

@@ -1050,6 +1050,8 @@ type ServerInterface interface {
 	TapLink(c echo.Context, name Name, params TapLinkParams) error
 	// GetMetrics answers GET /metrics: Figures for Prometheus.
 	GetMetrics(c echo.Context) error
+	// HeadMetrics answers HEAD /metrics: As GET, without the body.
+	HeadMetrics(c echo.Context) error
 	// GetDocument answers GET /openapi.yaml: This document.
 	GetDocument(c echo.Context) error
 	// HeadDocument answers HEAD /openapi.yaml: As GET, without the body.
@@ -1281,6 +1283,12 @@ func callGetMetrics(handlers ServerInterface) echo.HandlerFunc {
 	}
 }
 
+func callHeadMetrics(handlers ServerInterface) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		return handlers.HeadMetrics(c)
+	}
+}
+
 func callGetDocument(handlers ServerInterface) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		return handlers.GetDocument(c)
@@ -1457,6 +1465,12 @@ func operations(handlers ServerInterface) []Operation {
 			Parameters: []string{},
 			Body:       false, Role: "read",
 			route: "/metrics", handler: callGetMetrics(handlers),
+		},
+		{
+			ID: "headMetrics", Method: "HEAD", Path: "/metrics",
+			Parameters: []string{},
+			Body:       false, Role: "read",
+			route: "/metrics", handler: callHeadMetrics(handlers),
 		},
 		{
 			ID: "getDocument", Method: "GET", Path: "/openapi.yaml",
