@@ -14,12 +14,13 @@ type size struct {
 	returns int
 	start   []int // links
 	replace []int // links
+	operate int   // links
 	most    int   // links, if the limit of descriptors allows as many
 	socats  int   // processes at most
 }
 
 func fullSize() size {
-	return size{memory: []int{1, 100, 1000}, busy: 100, returns: 200, start: []int{100, 1000}, replace: []int{1, 100, 1000}, most: 10_000, socats: 100}
+	return size{memory: []int{1, 100, 1000}, busy: 100, returns: 200, start: []int{100, 1000}, replace: []int{1, 100, 1000}, operate: 100, most: 10_000, socats: 100}
 }
 
 // rows are what is measured, in the order of the table.
@@ -47,7 +48,7 @@ func rows(s size) []row {
 		}
 		list = append(list, again)
 	}
-	return slices.Concat(list, kinds(), watched())
+	return slices.Concat(list, kinds(), watched(), operated(s.operate))
 }
 
 // everybody takes part in rows that need nothing but a wire.
