@@ -1,6 +1,7 @@
 #!/bin/bash
 # Installs what the end-to-end tests need (Debian packages, by apt) and prepares
 # the guests they boot in a cache folder: vmlinux, initramfs.gz and grub.img.
+# Beside them it puts prometheus and promtool.
 # Idempotent; when everything is there it does nothing but look. Run as root.
 #
 #   SERIALHUB_E2E_DIR   the cache folder, absolute (default: .cache beside this file)
@@ -58,6 +59,18 @@ make_grub() {
     mv "$work/grub.img" "$cache/grub.img"
 }
 
+# Unpacked, not installed: installed, it would be a service of this machine.
+get_prometheus() {
+    [ ! -x "$cache/prometheus" ] || [ ! -x "$cache/promtool" ] || return 0
+    echo "e2e setup: downloading Prometheus"
+    refresh_lists
+    (cd "$work" && apt-get download -qq prometheus 2>"$work/download.log") ||
+        fail "could not download prometheus: $(cat "$work/download.log")"
+    dpkg-deb --fsys-tarfile "$work"/prometheus_*.deb | tar -x -C "$work" ./usr/bin/prometheus ./usr/bin/promtool ||
+        fail "the package prometheus has no /usr/bin/prometheus and promtool"
+    mv "$work/usr/bin/prometheus" "$work/usr/bin/promtool" "$cache/"
+}
+
 case $cache in
 /*) ;;
 *) fail "SERIALHUB_E2E_DIR must be absolute, and is: $cache" ;;
@@ -73,4 +86,5 @@ check_tools
 make_vmlinux
 make_initramfs
 make_grub
+get_prometheus
 echo "e2e setup: ready in $cache"

@@ -22,6 +22,8 @@ var (
 		{name: "vmlinux"},
 		{name: "initramfs.gz", source: "guest/init"},
 		{name: "grub.img", source: "guest/grub.cfg"},
+		{name: "prometheus"},
+		{name: "promtool"},
 	}
 )
 
