@@ -99,7 +99,7 @@ func serve(c *config.Config, options runOptions, signals *signals, settings *log
 	} else if err != nil {
 		return err
 	}
-	links, err := supervisor.New(c.Links, log, &supervisor.Past{Store: store, Left: left, Links: before.Links})
+	links, err := supervisor.New(c.Links, log, &supervisor.Past{Store: store, Left: left, Links: before.Links, Events: before.Events})
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func serve(c *config.Config, options runOptions, signals *signals, settings *log
 		}
 		settings.set(next.Log)
 		return links.Apply(next.Links)
-	}, notify.reloading, log)
+	}, notify.reloading, links.Events(), log)
 	about := api.About{Version: version(), Config: c.Path, StartedAt: before.StartedAt}
 	measured := metrics.Handler(links, reloader, about.Version, log)
 	handler := api.Handler(api.Parts{Hub: links, Reloader: reloader, About: about, Metrics: measured, Log: log})

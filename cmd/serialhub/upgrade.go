@@ -13,6 +13,7 @@ import (
 
 	"serialhub/internal/api"
 	"serialhub/internal/continuity"
+	"serialhub/internal/events"
 	"serialhub/internal/supervisor"
 )
 
@@ -26,6 +27,7 @@ const handover = "2"
 type state struct {
 	StartedAt time.Time         `json:"started_at"`
 	Links     []supervisor.Link `json:"links"`
+	Events    events.History    `json:"events"`
 }
 
 // upgrade replaces the running program by the one on disk (SIGUSR2).
@@ -48,11 +50,11 @@ func (u *upgrade) run(letGo func() bool) {
 		return
 	}
 	resume := u.front.Pause()
-	err := u.links.Halt(func(links []supervisor.Link) error {
+	err := u.links.Halt(func(links []supervisor.Link, history events.History) error {
 		if !letGo() {
 			return errors.New("the hub is to end")
 		}
-		return u.store.ReplaceProcess(u.program, os.Args, state{StartedAt: u.startedAt, Links: links}, u.front.Sockets()...)
+		return u.store.ReplaceProcess(u.program, os.Args, state{StartedAt: u.startedAt, Links: links, Events: history}, u.front.Sockets()...)
 	})
 	resume()
 	u.log.Error("not upgraded, and nothing was changed", "program", u.program, "error", err)

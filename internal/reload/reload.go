@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"serialhub/internal/config"
+	"serialhub/internal/events"
 )
 
 // ErrStopping says that the hub is on its way out, and reads nothing any more.
@@ -29,6 +30,7 @@ type Reloader struct {
 	apply func(*config.Config) (config.Changes, error)
 	begin func() (end func()) // is called when a reload begins, and end when it is over
 	log   *slog.Logger
+	told  *events.Log
 	asked chan struct{} // has room for one
 	quit  chan struct{}
 	stop  func()
@@ -41,14 +43,15 @@ type Reloader struct {
 }
 
 // New makes a Reloader that loads by load and applies by apply, which changes nothing if it returns an error; begin is told of each
-// reload, and what it returns of the end. The
+// reload, and what it returns of the end. What becomes of each is published in told, if that is not nil. The
 // config that the hub has started with counts as the last reload.
-func New(load func() (*config.Config, error), apply func(*config.Config) (config.Changes, error), begin func() (end func()), log *slog.Logger) *Reloader {
+func New(load func() (*config.Config, error), apply func(*config.Config) (config.Changes, error), begin func() (end func()), told *events.Log, log *slog.Logger) *Reloader {
 	r := &Reloader{
 		load:  load,
 		apply: apply,
 		begin: begin,
 		log:   log,
+		told:  told,
 		asked: make(chan struct{}, 1),
 		quit:  make(chan struct{}),
 		ended: make(chan struct{}),
@@ -138,10 +141,30 @@ func (r *Reloader) reload() {
 	result.Err = err
 
 	r.keep(result)
+	r.told.Publish(event(result))
 	r.report(result)
 	for _, waiter := range waiters {
 		waiter <- result
 	}
+}
+
+// event is what is published of a reload.
+func event(result Result) events.Event {
+	e := events.Event{Type: events.Reload}
+	if result.Err == nil {
+		c := result.Changes
+		e.Changes = &events.Changes{Added: c.Added, Removed: c.Removed, Changed: c.Changed, Unchanged: c.Unchanged}
+		return e
+	}
+	e.Message = result.Err.Error()
+	e.Faults = []events.ConfigFault{{Message: e.Message}} // as in the answer to who has asked for the reload
+	if faults := (*config.Faults)(nil); errors.As(result.Err, &faults) {
+		e.Faults = make([]events.ConfigFault, len(faults.List))
+		for i, fault := range faults.List {
+			e.Faults[i] = events.ConfigFault(fault)
+		}
+	}
+	return e
 }
 
 // report logs what became of a reload; each fault has a line of its own.

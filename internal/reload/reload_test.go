@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"serialhub/internal/config"
+	"serialhub/internal/events"
 	"serialhub/internal/reload"
 )
 
@@ -50,7 +52,7 @@ func TestReloadAppliesWhatItLoads(t *testing.T) {
 				t.Errorf("applied %v", c)
 			}
 			return config.Changes{Added: []string{"x"}}, nil
-		}, unannounced, slog.New(slog.NewTextHandler(&log, nil)))
+		}, unannounced, nil, slog.New(slog.NewTextHandler(&log, nil)))
 	if last := r.Last(); last.Err != nil || time.Since(last.At) > patience {
 		t.Errorf("before the first reload, the last one is %+v", last)
 	}
@@ -78,7 +80,7 @@ func TestBadFileIsNotApplied(t *testing.T) {
 		func(*config.Config) (config.Changes, error) {
 			t.Error("a bad file was applied")
 			return config.Changes{}, nil
-		}, unannounced, slog.New(slog.DiscardHandler))
+		}, unannounced, nil, slog.New(slog.DiscardHandler))
 	started := r.LastSuccess()
 	run(t, r)
 	if _, err := r.Reload(t.Context()); !errors.Is(err, faults) {
@@ -92,6 +94,50 @@ func TestBadFileIsNotApplied(t *testing.T) {
 	}
 }
 
+// TestEachReloadIsPublished also if nothing was changed, and if nobody has waited for it.
+func TestEachReloadIsPublished(t *testing.T) {
+	faults := &config.Faults{File: "/x", List: []config.Fault{{Key: "links", Message: "wrong", Line: 3, Column: 1, Source: "links: 1"}, {Message: "bad"}}}
+	outcomes := []error{nil, faults, errors.New("no such file"), nil}
+	log := events.NewLog()
+	reader := log.Now()
+	next := 0
+	r := reload.New(
+		func() (*config.Config, error) { next++; return &config.Config{}, outcomes[next-1] },
+		func(*config.Config) (config.Changes, error) {
+			return config.Changes{Added: []string{"a"}, Removed: []string{"b"}, Changed: []string{"c"}, Unchanged: []string{"d"}}, nil
+		}, unannounced, log, slog.New(slog.DiscardHandler))
+	run(t, r)
+	for i, outcome := range outcomes {
+		if i%2 == 0 {
+			r.Ask()
+		} else {
+			r.Reload(t.Context())
+		}
+		room := make([]*events.Entry, 2)
+		taken, more, err := reader.Take(room)
+		if more != nil {
+			<-more
+			taken, _, err = reader.Take(room)
+		}
+		if err != nil || len(taken) != 1 || taken[0].Type != events.Reload {
+			t.Fatalf("after the reload %d: %v, %v", i, taken, err)
+		}
+		got, want := taken[0].Event, events.Event{At: taken[0].At, Type: events.Reload}
+		switch {
+		case outcome == nil:
+			want.Changes = &events.Changes{Added: []string{"a"}, Removed: []string{"b"}, Changed: []string{"c"}, Unchanged: []string{"d"}}
+		case errors.Is(outcome, faults):
+			want.Message = faults.Error()
+			want.Faults = []events.ConfigFault{{Key: "links", Message: "wrong", Line: 3, Column: 1, Source: "links: 1"}, {Message: "bad"}}
+		default:
+			want.Message, want.Faults = outcome.Error(), []events.ConfigFault{{Message: outcome.Error()}}
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("the reload %d is told as %+v, want %+v", i, got, want)
+		}
+	}
+}
+
 // TestBurstIsOneReload asks many times while a reload is under way. That leads to one more, for all of them.
 func TestBurstIsOneReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -102,7 +148,7 @@ func TestBurstIsOneReload(t *testing.T) {
 				time.Sleep(time.Second) //nolint:forbidigo // in the bubble's time
 				return &config.Config{}, nil
 			},
-			func(*config.Config) (config.Changes, error) { return config.Changes{}, nil }, unannounced, slog.New(slog.DiscardHandler))
+			func(*config.Config) (config.Changes, error) { return config.Changes{}, nil }, unannounced, nil, slog.New(slog.DiscardHandler))
 		ended := make(chan error, 1)
 		go func() { ended <- r.Run() }()
 		r.Ask()
@@ -128,7 +174,7 @@ func TestBurstIsOneReload(t *testing.T) {
 }
 
 func TestReloadOfAStoppedHub(t *testing.T) {
-	r := reload.New(nil, nil, unannounced, slog.New(slog.DiscardHandler))
+	r := reload.New(nil, nil, unannounced, nil, slog.New(slog.DiscardHandler))
 	r.Stop()
 	r.Stop()
 	if err := r.Run(); err != nil {

@@ -41,13 +41,14 @@ func (s *Supervisor) Apply(next []config.Link) (config.Changes, error) {
 	plan.release()
 
 	links := make([]*link, len(next))
+	var fresh []*link
 	for i := range next {
 		c := &next[i]
 		l := byName[c.Name]
 		switch {
 		case l == nil:
 			l = newLink(c, s.parts, plan.ready[c.Name], nil)
-			go l.run()
+			fresh = append(fresh, l)
 		case !s.configs[l].Equal(*c):
 			cmd := newCommand(update)
 			cmd.next, cmd.ready = c, plan.ready[c.Name]
@@ -56,6 +57,10 @@ func (s *Supervisor) Apply(next []config.Link) (config.Changes, error) {
 		links[i] = l
 	}
 	s.publish(links, next)
+	s.tellChanges(changes) // who hears of it finds it so; and of what a link does he hears after that there is one
+	for _, l := range fresh {
+		go l.run()
+	}
 	s.reopenTranscripts()
 	return changes, nil
 }

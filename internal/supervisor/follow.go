@@ -7,6 +7,7 @@ import (
 
 	"serialhub/internal/config"
 	"serialhub/internal/endpoint"
+	"serialhub/internal/events"
 	"serialhub/internal/relay"
 )
 
@@ -24,9 +25,7 @@ func (c *control) followAll(events []relay.Event) (err error) {
 			c.seen(event.Side)
 		case relay.Rejected:
 			fetched := specOf(c.end(event.Side)).Dials()
-			if !fetched {
-				c.rejected(event)
-			}
+			c.rejected(event, fetched)
 			c.seen(event.Side)
 			if fetched && err == nil {
 				err = c.refusedByUs(event)
@@ -65,6 +64,7 @@ func (c *control) seen(side relay.Side) {
 func (c *control) arrived(event relay.Event) {
 	peer := identify(event)
 	c.update(func(s *Link) {
+		c.tell(peerEvent(events.Connected, event.Side, peer, nil))
 		end := &s.Ends[event.Side]
 		end.Peer = &peer
 		end.unqueue(peer.id)
@@ -92,7 +92,12 @@ func (c *control) queued(event relay.Event) {
 }
 
 func (c *control) left(event relay.Event) {
-	c.update(func(s *Link) { s.Ends[event.Side].Peer = nil })
+	c.update(func(s *Link) {
+		if peer := s.Ends[event.Side].Peer; peer != nil {
+			c.tell(peerEvent(events.Left, event.Side, *peer, event.Err))
+		}
+		s.Ends[event.Side].Peer = nil
+	})
 	attributes := append([]any{"end", event.Side.String()}, whose(event.Peer)...)
 	if event.Err != nil {
 		attributes = append(attributes, "reason", event.Err)
@@ -122,8 +127,13 @@ func (c *control) expire(side relay.Side) {
 	c.wire.Expire(side, going.id)
 }
 
-func (c *control) rejected(event relay.Event) {
+// rejected tells of a peer that was turned away. One that was fetched is a failure as well, and logged as that.
+func (c *control) rejected(event relay.Event, fetched bool) {
 	second := identify(event)
+	c.tellAside(peerEvent(events.Rejected, event.Side, second, event.Err))
+	if fetched {
+		return
+	}
 	about := append(attributes(event.Side, second), "reason", event.Err)
 	if errors.Is(event.Err, relay.ErrBusy) {
 		if first := c.snapshot().Ends[event.Side].Peer; first != nil {

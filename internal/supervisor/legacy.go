@@ -115,6 +115,11 @@ func (c *control) takeOver() error {
 	}
 	c.update(func(s *Link) {
 		for side := range s.Ends {
+			var was *Peer
+			if left.status != nil {
+				was = left.status.Ends[side].Peer
+			}
+			c.tellTurnover(relay.Side(side), was, resumed[side])
 			s.Ends[side].Peer = resumed[side]
 			s.Ends[side].listening = c.ends[side].listener != nil
 			if resumed[side] != nil && left.status == nil {
@@ -203,6 +208,13 @@ func (l *link) dropLegacy() {
 		return
 	}
 	dispose(l.legacy.parts)
+	if was := l.legacy.status; was != nil {
+		l.mu.Lock()
+		for _, side := range bothSides() {
+			l.tellTurnover(side, was.Ends[side].Peer, nil)
+		}
+		l.mu.Unlock()
+	}
 	l.adopted()
 }
 

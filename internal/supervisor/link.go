@@ -12,6 +12,7 @@ import (
 	"serialhub/internal/config"
 	"serialhub/internal/continuity"
 	"serialhub/internal/endpoint"
+	"serialhub/internal/events"
 	"serialhub/internal/relay"
 )
 
@@ -41,6 +42,7 @@ type link struct {
 
 	mu     sync.Mutex
 	status Link
+	told   LinkState // the state as of the last event
 }
 
 // parts are what all links share, and what a test may put a faulty one in the place of.
@@ -53,6 +55,7 @@ type parts struct {
 	store    *continuity.Store // nil if nothing is to outlive the process
 	adopting *sync.WaitGroup   // has one for each link that has not taken over yet what was left for it
 	notices  *endpoint.Notices
+	events   *events.Log
 	newWire  func(*relay.Loop, uint64, relay.Rules, *[2]relay.Counters, relay.Hooks) *relay.Link
 	opener   *endpoint.Opener
 	bind     func(endpoint.Spec) (endpoint.Listener, error)              // the opener's
@@ -80,8 +83,10 @@ func newLink(c *config.Link, p parts, ready [2]endpoint.Listener, left *legacy) 
 	l.become(c)
 	l.again = newRetry(c.Restart)
 	l.openStash()
+	l.told = l.status.State
 	if left != nil && left.status != nil {
 		l.rests = l.restore(left.status)
+		l.told = left.status.State
 	}
 	return l
 }
@@ -317,7 +322,8 @@ func rules(c *config.Link) relay.Rules {
 	return r
 }
 
-// update changes the status, and lets the states follow from what is known then.
+// update changes the status, and lets the states follow from what is known then. Whatever changes the status publishes what it does, so that nobody sees the one without
+// the other; and change what it does before that.
 func (l *link) update(change func(s *Link)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -328,6 +334,7 @@ func (l *link) update(change func(s *Link)) {
 		e.setState(e.derive(), now)
 	}
 	l.status.setState(derive(l.status.Ends[relay.A].State, l.status.Ends[relay.B].State), now)
+	l.tellState()
 	l.parts.tidier.stir()
 }
 
@@ -338,10 +345,14 @@ func (l *link) settle(state LinkState) {
 	now := time.Now()
 	for side := range l.status.Ends {
 		e := &l.status.Ends[side]
+		if e.Peer != nil { // whose departure nobody has reported
+			l.tell(peerEvent(events.Left, relay.Side(side), *e.Peer, errClosed))
+		}
 		e.Peer, e.Queued, e.listening, e.failing = nil, nil, false, false
 		e.setState(EndClosed, now)
 	}
 	l.status.setState(state, now)
+	l.tellState()
 }
 
 // fail notes and logs an error of an end or, with end "", of the whole link, and what becomes of it.
@@ -367,6 +378,7 @@ func (l *link) note(end string, err error) {
 	defer l.mu.Unlock()
 	l.status.Failures++
 	l.status.Last = &Failure{At: time.Now(), End: end, Message: err.Error()}
+	l.tell(events.Event{At: l.status.Last.At, Type: events.Fault, End: end, Message: l.status.Last.Message})
 }
 
 // name is what the link is called now.

@@ -48,6 +48,7 @@ func (c *control) reset(sides []relay.Side) error {
 	} else {
 		c.log().Info("reset of both ends")
 	}
+	c.tellAside(resetEvent(sides))     // before anybody is told to have left
 	if err := c.follow(); err != nil { // whoever was fetched is gone, and is fetched again at once
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"serialhub/internal/config"
 	"serialhub/internal/continuity"
 	"serialhub/internal/endpoint"
+	"serialhub/internal/events"
 	"serialhub/internal/relay"
 )
 
@@ -52,6 +53,8 @@ type Past struct {
 	Store *continuity.Store
 	Left  *continuity.Inheritance // what a link of the config finds there, it takes over
 	Links []Link                  // how they were, if this program has taken the place of another
+
+	Events events.History // that of the other one, likewise
 }
 
 // New makes a supervisor for links, which it keeps, and whose configs may not be changed any more. Nothing is opened before Run. Without a past nothing outlives the process.
@@ -85,6 +88,7 @@ func New(links []config.Link, log *slog.Logger, past *Past) (*Supervisor, error)
 		opener:   opener,
 		tidier:   newTidier(debug.FreeOSMemory),
 		store:    past.Store,
+		events:   events.Restore(past.Events),
 		adopting: new(sync.WaitGroup),
 		newWire:  relay.NewLink,
 		bind:     opener.Bind,
@@ -101,8 +105,12 @@ func New(links []config.Link, log *slog.Logger, past *Past) (*Supervisor, error)
 		}
 	}
 	s.publish(list, links)
+	s.tellMoved(past.Links)
 	return s, nil
 }
+
+// Events is where everything is published that happens to the links. It stays the same for as long as there is the supervisor.
+func (s *Supervisor) Events() *events.Log { return s.parts.events }
 
 // publish makes known which links there are, and what the config says of them.
 func (s *Supervisor) publish(links []*link, configs []config.Link) {
@@ -213,10 +221,10 @@ func (s *Supervisor) undelivered(links []*link) (sum int, at time.Time) {
 	return sum, time.Now()
 }
 
-// Halt stops all links between two bytes, and runs do with the links as they are then; do replaces the process, or gives an error,
+// Halt stops all links between two bytes, and runs do with the links, and what has happened to them, as of one moment then; do replaces the process, or gives an error,
 // and then the links go on; peers with TLS are disconnected in any case. It waits until the links have taken over what was left for them, so
 // that do does not see them as they start.
-func (s *Supervisor) Halt(do func([]Link) error) (err error) {
+func (s *Supervisor) Halt(do func([]Link, events.History) error) (err error) {
 	select {
 	case <-s.adopted:
 	case <-s.ctx.Done():
@@ -232,18 +240,21 @@ func (s *Supervisor) Halt(do func([]Link) error) (err error) {
 	return err
 }
 
-// halted are all links while the loop stands still. What a wire has reported may not have come to its link yet.
-func (s *Supervisor) halted() []Link {
+// halted are all links while the loop stands still, and what has happened to them: what their states show, and nothing else. What a wire has reported may not have come
+// to its link yet.
+func (s *Supervisor) halted() ([]Link, events.History) {
 	s.mu.Lock()
 	links := s.links
 	s.mu.Unlock()
 	list := make([]Link, len(links))
 	for i, l := range links {
 		wire := l.wire.Load() // before the state, which is settled before there is no wire
-		list[i] = l.snapshot()
+		l.mu.Lock()
+		defer l.mu.Unlock() // when all are seen
+		list[i] = l.status.withCounters(&l.counters)
 		list[i].Lost = wire != nil && wire.Lost()
 	}
-	return list
+	return list, s.parts.events.History()
 }
 
 // Kept tells whether everything that shall outlive the process is kept.

@@ -15,6 +15,7 @@ import (
 
 	"serialhub/internal/config"
 	"serialhub/internal/endpoint"
+	"serialhub/internal/events"
 	"serialhub/internal/relay"
 	"serialhub/internal/testenv"
 	"serialhub/internal/watch"
@@ -63,7 +64,7 @@ func TestWatchersOfARestlessLink(t *testing.T) {
 		case 1:
 			h.StartLink(ctx, "dbg")
 		case 2:
-			h.Halt(func([]Link) error { return errors.New("not now") })
+			h.Halt(func([]Link, events.History) error { return errors.New("not now") })
 		default:
 			h.Reset(ctx, "dbg")
 		}
