@@ -118,7 +118,7 @@ func serve(c *config.Config, options runOptions, signals *signals, settings *log
 	}, notify.reloading, links.Events(), log)
 	about := api.About{Version: version(), Config: c.Path, StartedAt: before.StartedAt}
 	measured := metrics.Handler(links, reloader, about.Version, log)
-	handler := api.Handler(api.Parts{Hub: links, Reloader: reloader, About: about, Metrics: measured, Log: log})
+	handler := api.Handler(api.Parts{Hub: links, Reloader: reloader, Events: links.Events(), About: about, Metrics: measured, Log: log})
 	if front, err = api.NewFront(handler, c.API.Listen, left.Take(api.SocketPrefix), log); err != nil && replaces {
 		log.Error("the API does not answer; mend api.listen and reload", "error", err)
 		front, err = api.NewFront(handler, nil, nil, log)

@@ -16,6 +16,7 @@ import (
 
 	"serialhub/internal/config"
 	"serialhub/internal/endpoint"
+	"serialhub/internal/events"
 	"serialhub/internal/relay"
 	"serialhub/internal/reload"
 	"serialhub/internal/rest"
@@ -54,6 +55,7 @@ type About struct {
 type Parts struct {
 	Hub      Hub
 	Reloader Reloader
+	Events   *events.Log // nil if nothing is to be heard of
 	About    About
 	Metrics  http.Handler // answers GET /metrics
 	Log      *slog.Logger
@@ -70,7 +72,11 @@ func Handler(parts Parts) http.Handler {
 		return err
 	}}))
 	e.Use(guard)
-	rest.Register(e, &handlers{hub: parts.Hub, reloader: parts.Reloader, about: parts.About, metrics: parts.Metrics}, asDocumented)
+	h := &handlers{hub: parts.Hub, reloader: parts.Reloader, events: parts.Events, about: parts.About, metrics: parts.Metrics}
+	if h.events == nil {
+		h.events = events.NewLog()
+	}
+	rest.Register(e, h, asDocumented)
 	return e
 }
 

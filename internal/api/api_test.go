@@ -412,6 +412,7 @@ func TestProblems(t *testing.T) {
 		{"the wrong method", "DELETE", "/links/dbg", newHub(), nil, 405, "GET"},
 		{"a hub that is stopping", "GET", "/links/dbg", stopping, nil, 503, "stopping"},
 		{"an error from inside", "GET", "/links/dbg", broken, nil, 500, "its log says why"},
+		{"an error from inside before there are events", "GET", "/events?link=dbg", broken, nil, 500, "its log says why"},
 		{"a foreign host", "GET", "/links", newHub(), []string{"Host", "evil.example"}, 403, "evil.example"},
 		{"a foreign host with a port", "GET", "/links", newHub(), []string{"Host", "evil.example:7373"}, 403, "not a name of this hub"},
 		{"another loopback address", "GET", "/links", newHub(), []string{"Host", "127.0.0.2"}, 403, "not a name of this hub"},

@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	openapi "serialhub/api"
+	"serialhub/internal/events"
 	"serialhub/internal/relay"
 	"serialhub/internal/rest"
 	"serialhub/internal/supervisor"
@@ -19,6 +20,7 @@ import (
 type handlers struct {
 	hub      Hub
 	reloader Reloader
+	events   *events.Log
 	about    About
 	metrics  http.Handler
 }
@@ -144,8 +146,6 @@ func (h *handlers) GetDocument(c echo.Context) error {
 }
 
 func (h *handlers) GetMetrics(c echo.Context) error { return echo.WrapHandler(h.metrics)(c) }
-
-func (h *handlers) StreamEvents(echo.Context, rest.StreamEventsParams) error { return echo.ErrNotFound }
 
 // The server writes no body for these.
 

@@ -76,7 +76,13 @@ func listenUnix(path string) (net.Listener, error) {
 	return newUnixListener(view, owner)
 }
 
+// backlog is how many clients may have connected before the hub takes them; the kernel allows less. One too many at a unix socket is told EAGAIN, which few programs know what to do with.
+const backlog = 4096
+
 func netListener(fd int) (net.Listener, error) {
+	if err := unix.Listen(fd, backlog); err != nil { // which it does already, but with room for the few peers of an end
+		return nil, os.NewSyscallError("listen", err)
+	}
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("fcntl", err)

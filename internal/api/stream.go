@@ -70,6 +70,20 @@ func outlast(ctx context.Context) (longer context.Context, cancel context.Cancel
 	}
 }
 
+// atEnd has f called when ctx ends. The caller calls settle before it is over itself: f is not called any more then, and not under way.
+func atEnd(ctx context.Context, f func()) (settle func()) {
+	called := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(called)
+		f()
+	})
+	return func() {
+		if !stop() {
+			<-called
+		}
+	}
+}
+
 // finish ends a stream, which is then a request in flight, as it was.
 func (all *streams) finish(s *stream, why error) {
 	all.mu.Lock()

@@ -214,16 +214,9 @@ func (s *show) onStream(c echo.Context) error {
 	c.Response().Header().Set(echo.HeaderContentType, s.query.format.ContentType())
 	c.Response().Header().Set("Cache-Control", "no-store")
 	c.Response().WriteHeader(http.StatusOK)
-	parted := make(chan struct{})
-	part := context.AfterFunc(ctx, func() {
-		defer close(parted)
+	defer atEnd(ctx, func() {
 		out.SetWriteDeadline(time.Now().Add(partingTime)) //nolint:errcheck // it could be set before
-	})
-	defer func() {
-		if !part() {
-			<-parted // the response is another request's after this one
-		}
-	}()
+	})()
 	out.Flush()     //nolint:errcheck // the next write tells
 	s.run(ctx, out) //nolint:errcheck // the answer has begun: what is wrong cannot be told any more
 	return nil
