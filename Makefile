@@ -61,6 +61,7 @@ fuzz: ## run each fuzz target for FUZZTIME (default 30s)
 	go test -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/escape
 	go test -run '^$$' -fuzz '^FuzzKeys$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/console
 	go test -run '^$$' -fuzz '^FuzzForeign$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/transcript
+	go test -run '^$$' -fuzz '^FuzzEvents$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/client
 
 .PHONY: e2e
 e2e: ## run the hub against real VMs, a real debugger and a real Prometheus (installs them by apt; needs root for that)

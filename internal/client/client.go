@@ -38,11 +38,13 @@ type Client struct {
 	token string
 	http  *http.Client
 	calls rest.Client
+
+	silence time.Duration // see silentTime
 }
 
 // New makes a client, and connects to nothing yet. A token, if it is not "", is shown with each call.
 func New(place Place, token string) *Client {
-	c := &Client{place: place, token: token}
+	c := &Client{place: place, token: token, silence: silentTime}
 	// Proxies of the environment are for the web; no hub is behind them.
 	c.http = &http.Client{Transport: &http.Transport{
 		DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx) },
