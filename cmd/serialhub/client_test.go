@@ -208,22 +208,52 @@ func TestSend(t *testing.T) {
 	}
 }
 
-// TestWaitForState polls, also for a hub that is not there yet.
+// TestWaitForState follows the events from before it looks at the link, also of a hub that is not there yet.
 func TestWaitForState(t *testing.T) {
 	var asked atomic.Int64
 	routes := clienttest.Routes{
 		"GET /links/dbg": func(w http.ResponseWriter, r *http.Request) {
-			if asked.Add(1) < 3 {
-				clienttest.Answer(`{"name": "dbg", "state": "half"}`)(w, r)
-				return
+			if asked.Load() == 0 {
+				t.Error("the link is looked at before its events are heard")
 			}
-			clienttest.Answer(`{"name": "dbg", "state": "up"}`)(w, r)
+			clienttest.Answer(`{"name": "dbg", "state": "waiting"}`)(w, r)
 		},
-		"GET /links/none": clienttest.Refuse(http.StatusNotFound, `there is no link "none"`),
+		"GET /links/fast":  clienttest.Answer(`{"name": "fast", "state": "up"}`),
+		"GET /links/short": clienttest.Answer(`{"name": "short", "state": "waiting"}`),
+		"GET /links/gone":  clienttest.Answer(`{"name": "gone", "state": "waiting"}`),
+		"GET /events": func(w http.ResponseWriter, r *http.Request) {
+			link, n := r.URL.Query().Get("link"), asked.Add(1)
+			if r.Header.Get("Last-Event-ID") != "" {
+				t.Error("it asks for what is over")
+			}
+			switch link {
+			case "none":
+				clienttest.Refuse(http.StatusNotFound, `there is no link "none"`)(w, r)
+				return
+			case "dbg":
+				if n%2 == 1 { // the first stream is lost
+					happens(w, `{"type":"state","state":"half"}`)
+					return
+				}
+				happens(w, `{"type":"peer_connected","state":"up"}`, `{"type":"state","state":"half"}`, `{"type":"state","state":"up"}`)
+			case "short": // in the state for a moment
+				happens(w, `{"type":"state","state":"up"}`, `{"type":"state","state":"waiting"}`)
+			case "gone":
+				happens(w, `{"type":"state","state":"stopped"}`, `{"type":"link_removed"}`)
+			case "fast":
+				happens(w)
+			}
+			<-r.Context().Done()
+		},
 	}
 	hub := clienttest.Start(t, "", routes)
-	expect(t, 0, "", "", "wait", "dbg", "--api", hub.Address, "--for", "up")
-	expect(t, 1, "", "serialhub: dbg has not been half within 300ms; it is up\n", "wait", "dbg", "--api", hub.Address, "--for", "half", "--timeout", "300ms")
+	for _, link := range []string{"fast", "short"} {
+		expect(t, 0, "", "", "wait", link, "--api", hub.Address, "--for", "up")
+	}
+	asked.Store(0)
+	expect(t, 0, "", "the hub is back\n", "wait", "dbg", "--api", hub.Address, "--for", "up")
+	expect(t, 1, "", "serialhub: the link was removed\n", "wait", "gone", "--api", hub.Address, "--for", "up")
+	expect(t, 1, "", "serialhub: fast has not been half within 300ms; it is up\n", "wait", "fast", "--api", hub.Address, "--for", "half", "--timeout", "300ms")
 	expect(t, 1, "", "there is no link \"none\"", "wait", "none", "--api", hub.Address, "--for", "up")
 	expect(t, 2, "", "it is starting, waiting, half, up, retrying, failed or stopped", "wait", "dbg", "--api", hub.Address, "--for", "upp")
 	expect(t, 2, "", "wait for what?", "wait", "dbg", "--api", hub.Address)
@@ -235,7 +265,7 @@ func TestWaitForState(t *testing.T) {
 	expect(t, 2, "", "less than 0", "wait", "dbg", "--api", hub.Address, "--for", "up", "--timeout", "-1s")
 
 	address := "unix:" + filepath.Join(testenv.Dir(t), "api")
-	wait := launch(t, "wait", "dbg", "--api", address, "--for", "up", "--timeout", "0")
+	wait := launch(t, "wait", "fast", "--api", address, "--for", "up", "--timeout", "0")
 	wait.prints(&wait.errs, "no hub answers at "+address)
 	clienttest.Start(t, address, routes)
 	if code := wait.code(); code != 0 {

@@ -79,7 +79,7 @@ other one nothing: its end waits for the next.`,
 	flags.StringVar(&options.logLevel, "log-level", "", "debug, info, warn or error; overrides the file")
 	flags.StringVar(&options.logFormat, "log-format", "", "text or json; overrides the file")
 	flags.BoolVar(&options.watch, "watch", false, "reload when the file changes, as SIGHUP does")
-	root.AddCommand(tapCommand(), attachCommand(), sendCommand(), waitCommand(), checkCommand(), versionCommand())
+	root.AddCommand(tapCommand(), attachCommand(), sendCommand(), waitCommand(), eventsCommand(), checkCommand(), versionCommand())
 	return root
 }
 

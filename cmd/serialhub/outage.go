@@ -76,19 +76,19 @@ func (o *outage) end() {
 	}
 }
 
-// open opens a stream, and tells of an outage while that cannot be done. It is called with the error that has ended the stream before, if
+// reopen opens a stream, and tells of an outage while that cannot be done. It is called with the error that has ended the stream before, if
 // there was one.
-func (o *outage) open(ctx context.Context, before error, call func() (*client.Tap, error)) (*client.Tap, error) {
+func reopen[T any](ctx context.Context, o *outage, before error, call func() (T, error)) (stream T, err error) {
 	out := before != nil
 	if out {
 		o.begin(before)
 		select {
 		case <-time.After(retryInterval): // or a hub that stops would be asked again and again, until it has
 		case <-ctx.Done():
-			return nil, before
+			return stream, before
 		}
 	}
-	tap, err := persistently(ctx, call, func(err error) {
+	stream, err = persistently(ctx, call, func(err error) {
 		if !out {
 			o.begin(err)
 			out = true
@@ -97,5 +97,5 @@ func (o *outage) open(ctx context.Context, before error, call func() (*client.Ta
 	if err == nil && out {
 		o.end()
 	}
-	return tap, err
+	return stream, err
 }

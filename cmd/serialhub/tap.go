@@ -151,7 +151,7 @@ func (o *tapOptions) follow(ctx context.Context, hub *client.Client, link string
 			return err
 		}
 		patience, cancel := context.WithTimeout(ctx, tapPatience)
-		tap, err = outage.open(patience, err, func() (*client.Tap, error) { return hub.Tap(patience, link, again) })
+		tap, err = reopen(patience, &outage, err, func() (*client.Tap, error) { return hub.Tap(patience, link, again) })
 		cancel()
 		if err != nil {
 			return err

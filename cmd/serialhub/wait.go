@@ -12,14 +12,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"serialhub/internal/client"
 	"serialhub/internal/escape"
 	"serialhub/internal/search"
 	"serialhub/internal/supervisor"
 )
-
-// pollInterval is how often the state of a link is asked for.
-const pollInterval = 100 * time.Millisecond
 
 type waitOptions struct {
 	hub                  hubOptions
@@ -172,38 +168,4 @@ func (o *waitOptions) finder() (search.Finder, error) {
 		err = fmt.Errorf("--text: %w", err)
 	}
 	return finder, err
-}
-
-func (o *waitOptions) waitForState(ctx context.Context, hub *client.Client, name string, outage *outage) error {
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
-	state, gone := "", false
-	for {
-		link, err := hub.Link(ctx, name)
-		switch {
-		case ctx.Err() != nil:
-		case err == nil && string(link.State) == o.state:
-			return nil
-		case err == nil && gone:
-			outage.end()
-			gone = false
-		case err == nil:
-		case !isPassing(err):
-			return err
-		case !gone:
-			outage.begin(err)
-			gone = true
-		}
-		if err == nil {
-			state = string(link.State)
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			if state == "" {
-				return fmt.Errorf("the hub has not answered within %v", o.timeout)
-			}
-			return fmt.Errorf("%s has not been %s within %v; it is %s", name, o.state, o.timeout, client.Printable(state))
-		}
-	}
 }

@@ -40,7 +40,7 @@ func (o *waitOptions) listen(ctx context.Context, hub *client.Client, link, end 
 	options := client.TapOptions{Format: "raw", End: end, SinceStart: o.sinceStart}
 	var lost error
 	for {
-		tap, err := outage.open(ctx, lost, func() (*client.Tap, error) { return hub.Tap(ctx, link, options) })
+		tap, err := reopen(ctx, outage, lost, func() (*client.Tap, error) { return hub.Tap(ctx, link, options) })
 		if err != nil {
 			return cause(ctx, err)
 		}
