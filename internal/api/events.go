@@ -33,14 +33,17 @@ func (h *handlers) StreamEvents(c echo.Context, params rest.StreamEventsParams) 
 			return err
 		}
 	}
+	ctx, done := streaming(c.Request().Context())
+	defer done()
+	if isOver(ctx) { // what happens from now on may not be known to the program that takes over
+		return newProblem(rest.ProblemStopping, "%s", context.Cause(ctx))
+	}
 	missed := false
 	if last := params.LastEventID; last != nil && *last != "" {
 		s.reader, missed = h.events.After(*last)
 	} else {
 		s.reader = h.events.Now()
 	}
-	ctx, done := streaming(c.Request().Context())
-	defer done()
 	header := c.Response().Header()
 	header.Set(echo.HeaderContentType, "text/event-stream")
 	header.Set("Cache-Control", "no-store")

@@ -111,7 +111,12 @@ func (h *hearing) must() told {
 func streaming(t testing.TB) (log *events.Log, server *httptest.Server) {
 	log = events.NewLog()
 	hub := newHub()
-	server = httptest.NewServer(api.Handler(api.Parts{Hub: hub, Reloader: hub, Events: log, Log: slog.New(slog.DiscardHandler)}))
+	parts := api.Parts{Hub: hub, Reloader: hub, Events: log, Log: slog.New(slog.DiscardHandler)}
+	if test, ok := t.(*testing.T); ok {
+		server = httptest.NewServer(handler(test, parts))
+	} else {
+		server = httptest.NewServer(api.Handler(parts))
+	}
 	t.Cleanup(server.Close)
 	t.Cleanup(server.CloseClientConnections)
 	return log, server
@@ -165,7 +170,7 @@ func TestStreamsOfOneLink(t *testing.T) {
 	all := hear(t, server.Client(), server.URL+"/events", "")
 	dbg := hear(t, server.Client(), server.URL+"/events?link=dbg", "")
 	for n := range 100 {
-		link := []string{"dbg", "other", "", "gone"}[n%4]
+		link := []string{"dbg", "other", "new", "gone"}[n%4]
 		log.Publish(events.Event{Type: events.Reset, Link: link, Message: strconv.Itoa(n)})
 	}
 	log.Publish(events.Event{Type: events.LinkRemoved, Link: "dbg"})
@@ -231,7 +236,7 @@ func TestGoingOn(t *testing.T) {
 	}
 	ids := []string{first.last}
 	for n := range 5 {
-		log.Publish(events.Event{Type: events.Fault, Message: strconv.Itoa(n)})
+		log.Publish(events.Event{Type: events.Fault, Link: "dbg", Message: strconv.Itoa(n)})
 		ids = append(ids, first.must().id)
 	}
 	for after, id := range ids {
@@ -481,6 +486,39 @@ func TestStreamsHearWhyTheyEnd(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNoStreamWhileTheHubIsReplaced asks by a connection that was open before.
+func TestNoStreamWhileTheHubIsReplaced(t *testing.T) {
+	r := run(t)
+	conn, err := net.Dial("unix", filepath.Join(r.dir, "api"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	answers := bufio.NewReader(conn)
+	ask := func(path string, want int, text string) {
+		t.Helper()
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path)
+		response, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want == http.StatusOK && path == "/events" { // it has no end
+			if response.StatusCode != want {
+				t.Errorf("%s: %s", path, response.Status)
+			}
+			return
+		}
+		if body, err := io.ReadAll(response.Body); err != nil || response.StatusCode != want || !strings.Contains(string(body), text) {
+			t.Errorf("%s: %s %s %v", path, response.Status, body, err)
+		}
+	}
+	ask("/healthz", http.StatusOK, "ok")
+	resume := r.front.Pause()
+	ask("/events", http.StatusServiceUnavailable, "the hub is being upgraded")
+	resume()
+	ask("/events", http.StatusOK, "")
 }
 
 // BenchmarkEventTo200Readers publishes an event, and waits until the last of 200 readers has it.

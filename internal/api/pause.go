@@ -62,6 +62,7 @@ func (f *Front) Pause() (resume func()) {
 	f.gate.streams.endAll(errHubReplaced)
 	f.gate.settle(time.Now().Add(answerTime))
 	return func() {
+		f.gate.streams.open()
 		f.deadline(time.Time{})
 		f.gate.closed.Unlock()
 	}

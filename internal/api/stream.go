@@ -18,8 +18,9 @@ var (
 
 // streams are requests that are answered until somebody ends them. They do not hold up who waits for the requests in flight.
 type streams struct {
-	mu    sync.Mutex
-	under map[*stream]bool // that are under way
+	mu     sync.Mutex
+	under  map[*stream]bool // that are under way
+	closed error            // why every stream ends as it begins; nil if none does
 }
 
 type stream struct {
@@ -29,7 +30,7 @@ type stream struct {
 
 type gateKey struct{}
 
-// streaming tells that the request is a stream. The context that it returns ends with a cause when the hub ends the stream; the caller calls done at its end.
+// streaming tells that the request is a stream. The context that it returns ends with a cause when the hub ends the stream, which may be at once; the caller calls done at its end.
 func streaming(ctx context.Context) (streams context.Context, done func()) {
 	ctx, end := context.WithCancelCause(ctx)
 	g, served := ctx.Value(gateKey{}).(*gate)
@@ -41,6 +42,10 @@ func streaming(ctx context.Context) (streams context.Context, done func()) {
 	defer g.streams.mu.Unlock()
 	if g.streams.under == nil {
 		g.streams.under = map[*stream]bool{}
+	}
+	if g.streams.closed != nil { // it has come by a connection that was open already
+		end(g.streams.closed)
+		return ctx, func() {}
 	}
 	g.streams.under[s] = true
 	g.inFlight.Add(-1)
@@ -95,13 +100,21 @@ func (all *streams) finish(s *stream, why error) {
 	s.end(why)
 }
 
-// endAll ends all streams that are under way. It does not wait for them.
+// endAll ends all streams that are under way, and those that begin until open is called. It does not wait for them.
 func (all *streams) endAll(why error) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
+	all.closed = why
 	for s := range all.under {
 		delete(all.under, s)
 		s.gate.inFlight.Add(1)
 		s.end(why)
 	}
+}
+
+// open lets streams begin again.
+func (all *streams) open() {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	all.closed = nil
 }

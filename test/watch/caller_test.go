@@ -86,6 +86,7 @@ func TestWebPagesAreRefused(t *testing.T) {
 	for _, call := range []struct{ method, path string }{
 		{http.MethodGet, "/links/dbg/tap"}, {http.MethodGet, "/links/dbg/tap?follow=false"},
 		{http.MethodGet, "/links/dbg/attach?end=a&replace=true"}, {http.MethodPost, "/links/dbg/send?to=a&inject=true"},
+		{http.MethodGet, "/events"}, {http.MethodGet, "/events?link=dbg"},
 	} {
 		for _, header := range []map[string]string{
 			{"Origin": "http://evil.example"},
@@ -125,6 +126,8 @@ func TestCallsThatAreWrong(t *testing.T) {
 		"/links/dbg/attach?end=a":    "426",
 		"/links/dbg/attach":          "400",
 		"/links/dbg/attach?end=c":    "400",
+		"/events?link=nosuch":        "404",
+		"/events?last_event_id=x-1":  "400",
 	} {
 		if err := h.get(path, nil); err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), `"detail"`) {
 			t.Errorf("%s is answered by %v, want %s", path, err, want)

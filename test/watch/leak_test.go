@@ -45,13 +45,13 @@ func (v *visitor) run(signal unix.Signal, arguments ...string) {
 // moment lets some time pass, in which a visit may or may not come to something.
 func (v *visitor) moment() { <-time.After(time.Duration(rand.IntN(40)) * time.Millisecond) }
 
-// reset is a tap by TCP that reads a little and breaks the connection.
-func (v *visitor) reset(query string) {
+// reset is a stream by TCP that is read a little, and whose connection is broken.
+func (v *visitor) reset(path string) {
 	conn, err := net.Dial("tcp", v.h.tcp)
 	if err != nil {
 		return
 	}
-	fmt.Fprintf(conn, "GET /links/dbg/tap?%s HTTP/1.1\r\nHost: localhost\r\n\r\n", query)
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path)
 	conn.SetReadDeadline(time.Now().Add(patience))
 	io.ReadFull(conn, make([]byte, 200))
 	conn.(*net.TCPConn).SetLinger(0)
@@ -85,8 +85,14 @@ func visits() []visit {
 		{"tap that is left", func(v *visitor) { v.run(unix.SIGINT, "tap", "dbg", "--format", "json") }},
 		{"tap that stands still and is killed", func(v *visitor) { v.run(unix.SIGSTOP, "tap", "dbg", "--format", "raw") }},
 		{"tap that ends", func(v *visitor) { v.run(0, "tap", "dbg", "--since-start", "--no-follow") }},
-		{"tap that is reset", func(v *visitor) { v.reset("format=pcapng") }},
-		{"tap that is refused", func(v *visitor) { v.reset("format=xml") }},
+		{"tap that is reset", func(v *visitor) { v.reset("/links/dbg/tap?format=pcapng") }},
+		{"tap that is refused", func(v *visitor) { v.reset("/links/dbg/tap?format=xml") }},
+		{"events that are killed", func(v *visitor) { v.run(unix.SIGKILL, "events") }},
+		{"events that are left", func(v *visitor) { v.run(unix.SIGINT, "events", "dbg", "-o", "json") }},
+		{"events that stand still and are killed", func(v *visitor) { v.run(unix.SIGSTOP, "events") }},
+		{"events that are reset", func(v *visitor) { v.reset("/events") }},
+		{"events of no link", func(v *visitor) { v.reset("/events?link=none") }},
+		{"wait for a state that is killed", func(v *visitor) { v.run(unix.SIGKILL, "wait", "dbg", "--for", "failed") }},
 		{"wait that is killed", func(v *visitor) { v.run(unix.SIGKILL, "wait", "dbg", "--text", "never") }},
 		{"attach that is killed", func(v *visitor) { v.run(unix.SIGKILL, "attach", "dbg", "--end", "b") }},
 		{"attach that replaces", func(v *visitor) { v.attach(true, true) }},
@@ -102,7 +108,7 @@ const spares = 8
 
 // However watchers, senders and attached peers come and go, the hub keeps nothing of them.
 func TestNothingIsLeftOfVisitors(t *testing.T) {
-	const workers, each = 4, 52
+	const workers, each = 4, 57
 	h := startHub(t, link())
 	a := h.dial("a")
 	var machine sync.WaitGroup

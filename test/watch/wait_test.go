@@ -88,3 +88,23 @@ func TestWaitForAHub(t *testing.T) {
 		t.Errorf("it ended with %d: %s", code, c.errs.String())
 	}
 }
+
+// A state that a link is in for a moment only is not missed.
+func TestWaitForAMoment(t *testing.T) {
+	h := startHub(t, link())
+	for range 10 {
+		c := h.command("wait", "dbg", "--for", "half", "-c", h.path("links.yaml")).start()
+		h.eventually("it is there", func() error {
+			select {
+			case <-c.ended:
+				return nil
+			default:
+			}
+			h.dial("a").Close()
+			return errors.New("it waits")
+		})
+		if code := c.code(); code != 0 || c.errs.String() != "" {
+			t.Fatalf("it ended with %d: %s", code, c.errs.String())
+		}
+	}
+}
