@@ -8,8 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
 	"go.yaml.in/yaml/v4"
+
+	"serialhub/internal/nearest"
 )
 
 // Fault is one thing that is wrong with a config.
@@ -184,16 +185,10 @@ func (f *findings) syntax(err error) {
 	f.note("", place{load.Mark.Line, load.Mark.Column}, message)
 }
 
-// unknown notes a key that there is not, with the known one that it most resembles.
+// unknown notes a key that there is not, with the known ones that it most resembles.
 func (f *findings) unknown(node *yaml.Node, key string, known []string) {
-	nearest, distance := "", 1+min(len(node.Value)/2, 3)
-	for _, name := range known {
-		if d := levenshtein.ComputeDistance(strings.ToLower(node.Value), name); d < distance {
-			nearest, distance = name, d
-		}
-	}
-	if nearest != "" {
-		f.at(node, key, "unknown key; did you mean %s?", nearest)
+	if names := nearest.Names(node.Value, known); len(names) > 0 {
+		f.at(node, key, "unknown key; did you mean %s?", nearest.List(names))
 	} else {
 		f.at(node, key, "unknown key; known here: %s", strings.Join(known, ", "))
 	}
