@@ -106,7 +106,7 @@ func (c *Client) call(request *http.Request, answer any) error {
 		return c.failure(ctx, err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return c.problem(response, text)
+		return c.explain(ctx, request, c.problem(response, text))
 	}
 	if err := json.Unmarshal(text, answer); err != nil {
 		return &Problem{Status: response.StatusCode, Detail: c.stranger("what it says cannot be read: " + err.Error())}

@@ -4,6 +4,8 @@ package rest
 
 import (
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 )
@@ -31,4 +33,16 @@ func unescape(part string, address *url.URL) (string, error) {
 		return "", echo.ErrNotFound
 	}
 	return text, nil
+}
+
+// RoleFor is the role that a request needs, by its method and its escaped path: read or admin. Of a call that is not documented, it is admin.
+func RoleFor(method, path string) string {
+	parts := strings.Split(path, "/")
+	for _, o := range operations(nil) {
+		same := func(documented, part string) bool { return documented == part || strings.HasPrefix(documented, "{") }
+		if o.Method == method && slices.EqualFunc(strings.Split(o.Path, "/"), parts, same) {
+			return o.Role
+		}
+	}
+	return "admin"
 }
