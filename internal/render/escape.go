@@ -5,6 +5,9 @@ import (
 	"unicode/utf8"
 )
 
+// Escape gives a text in such a way that it can be shown anywhere, on one line, and be read back; see appendEscaped.
+func Escape(text string) string { return string(appendEscaped(nil, []byte(text))) }
+
 // appendEscaped appends bytes in such a way that they can be shown anywhere and read back: printable UTF-8 as it is, a backslash twice, and
 // everything else as \t, \n, \r, \xNN (a byte: a control character, or what is not UTF-8), \uNNNN or \UNNNNNNNN (a character that cannot be seen
 // or that changes how others are seen).
