@@ -14,7 +14,7 @@ func checkCommand() *cobra.Command {
 	check := &cobra.Command{
 		Use:   "check -c FILE",
 		Short: "Check a file of links: exit code 0, or 2 with every fault",
-		Args:  cobra.NoArgs,
+		Args:  nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if file == "" {
 				return errors.New("which file? Name it: serialhub check -c links.yaml")

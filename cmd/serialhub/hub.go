@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"serialhub/internal/client"
 	"serialhub/internal/config"
@@ -19,6 +20,7 @@ import (
 type hubOptions struct{ api, config, tokenFile string }
 
 func (o *hubOptions) add(cmd *cobra.Command) {
+	cmd.ValidArgsFunction = o.completeLinks
 	flags := cmd.Flags()
 	flags.StringVar(&o.api, "api", "", "where the hub is: host:port or unix:/path (else $SERIALHUB_API, else what -c says, else "+client.Default().String()+")")
 	flags.StringVarP(&o.config, "config", "c", "", "the hub's file of links: the hub is at its api.listen")
@@ -106,6 +108,42 @@ func oneLink(cmd *cobra.Command, args []string) error {
 		return fmt.Errorf("%s takes one link, and %q is one word too many", cmd.Name(), args[1])
 	}
 	return checkLink(args[0])
+}
+
+// nothing takes no arguments.
+func nothing(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes no arguments, and %q is one", cmd.Name(), args[0])
+	}
+	return nil
+}
+
+// anyLinks takes the names of links, or none.
+func anyLinks(_ *cobra.Command, args []string) error {
+	for _, name := range args {
+		if err := checkLink(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// someLinks takes the names of links, one at least.
+func someLinks(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("which link? Name it: %s", cmd.UseLine())
+	}
+	return anyLinks(cmd, args)
+}
+
+// explainTime says what a time looks like, to who has written something else; usual are examples.
+func explainTime(cmd *cobra.Command, flag, usual string) {
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		if invalid := (*pflag.InvalidValueError)(nil); errors.As(err, &invalid) && invalid.GetFlag().Name == flag {
+			return fmt.Errorf("--%s: %q is not a time; write a number with its unit, %s", flag, invalid.GetValue(), usual)
+		}
+		return err
+	})
 }
 
 // checkLink refuses what would be another path of the API than that of a link.

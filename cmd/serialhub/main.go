@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"serialhub/internal/config"
+	"serialhub/internal/nearest"
 )
 
 // Exit codes.
@@ -67,6 +68,8 @@ func rootCommand() *cobra.Command {
 terminals connect to, and carries bytes between them. A peer that leaves costs the
 other one nothing: its end waits for the next.`,
 		Example: `  serialhub -c /etc/serialhub/links.yaml
+  serialhub status
+  serialhub tap dbg
   curl http://127.0.0.1:7373/links`,
 		Args:          noArgs,
 		Version:       version(),
@@ -79,17 +82,51 @@ other one nothing: its end waits for the next.`,
 	flags.StringVar(&options.logLevel, "log-level", "", "debug, info, warn or error; overrides the file")
 	flags.StringVar(&options.logFormat, "log-format", "", "text or json; overrides the file")
 	flags.BoolVar(&options.watch, "watch", false, "reload when the file changes, as SIGHUP does")
-	root.AddCommand(tapCommand(), attachCommand(), sendCommand(), waitCommand(), eventsCommand(), checkCommand(), versionCommand())
+	root.CompletionOptions.DisableDefaultCmd = true
+	group(root, "run", "Run a hub:", checkCommand(), completionCommand(), versionCommand())
+	group(root, "look", "See how the links are:", statusCommand(), eventsCommand(), waitCommand())
+	group(root, "change", "Change how they are:", resetCommand(), startCommand(), stopCommand(), reloadCommand())
+	group(root, "watch", "Watch a link, and speak on it:", tapCommand(), attachCommand(), sendCommand())
+	root.SetHelpCommandGroupID("run")
+	completeFlags(root)
+	help := root.HelpTemplate()
+	root.SetHelpTemplate(help + "{{if not .HasParent}}" + exitCodes + "{{end}}")
 	return root
 }
 
-// noArgs refuses arguments, with a hint for who has forgotten -c.
-func noArgs(_ *cobra.Command, args []string) error {
+// exitCodes ends the help of the program itself.
+const exitCodes = `
+Exit codes:
+  0  it has worked
+  1  it has failed: no hub is there, it refuses, it does not know the link, the time is over
+  2  it was not understood: the command line or the file of links is wrong
+`
+
+// group adds commands under a heading of the help.
+func group(root *cobra.Command, id, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: id, Title: title})
+	for _, command := range commands {
+		command.GroupID = id
+		root.AddCommand(command)
+	}
+}
+
+// noArgs refuses arguments, with a hint for who has forgotten -c or mistyped a command.
+func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
 	if info, err := os.Stat(args[0]); err == nil && !info.IsDir() {
 		return fmt.Errorf("%s is not a command; to run a hub on that file: serialhub -c %[1]s", args[0])
+	}
+	var names []string
+	for _, command := range cmd.Commands() {
+		if command.IsAvailableCommand() {
+			names = append(names, command.Name())
+		}
+	}
+	if near := nearest.Names(args[0], names); len(near) > 0 {
+		return fmt.Errorf("%q is not a command; did you mean %s?", args[0], nearest.List(near))
 	}
 	return fmt.Errorf("%q is not a command; serialhub --help lists them", args[0])
 }
@@ -98,7 +135,7 @@ func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version of this program",
-		Args:  cobra.NoArgs,
+		Args:  nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "serialhub", version())
 			return err

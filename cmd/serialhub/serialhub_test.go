@@ -86,6 +86,14 @@ func writeConfig(t *testing.T, text string) (file string) {
 // startCommand starts a hub whose API's socket is in a folder, and waits until it is ready.
 func startCommand(t *testing.T, dir string, line ...string) *process {
 	t.Helper()
+	p := spawn(t, dir, line...)
+	p.until("ready", func() bool { return p.get("/readyz") == http.StatusOK })
+	return p
+}
+
+// spawn starts a hub whose API's socket is to be in a folder.
+func spawn(t *testing.T, dir string, line ...string) *process {
+	t.Helper()
 	p := &process{t: t, dir: dir, log: &safeBuffer{}, ended: make(chan error, 1)}
 	p.cmd = exec.Command(line[0], line[1:]...)
 	p.cmd.Stderr = p.log
@@ -99,7 +107,6 @@ func startCommand(t *testing.T, dir string, line ...string) *process {
 			t.Log(p.log.String())
 		}
 	})
-	p.until("ready", func() bool { return p.get("/readyz") == http.StatusOK })
 	return p
 }
 
@@ -306,7 +313,8 @@ func TestUsage(t *testing.T) {
 		{"a wrong level", []string{"-c", good, "--log-level", "loud"}, "", 2, []string{"--log-level", "none of debug, info, warn, error"}},
 		{"a wrong format", []string{"-c", good, "--log-format", "xml"}, "", 2, []string{"--log-format"}},
 		{"an unknown flag", []string{"--wat"}, "", 2, []string{"--wat"}},
-		{"an unknown command", []string{"wat"}, "", 2, []string{`"wat" is not a command; serialhub --help lists them`}},
+		{"an unknown command", []string{"xyzzy"}, "", 2, []string{`"xyzzy" is not a command; serialhub --help lists them`}},
+		{"a mistyped command", []string{"satus"}, "", 2, []string{`"satus" is not a command; did you mean status?`}},
 		{"a file without -c", []string{good}, "", 2, []string{"to run a hub on that file: serialhub -c " + good}},
 		{"the version as a flag", []string{"--version"}, "", 0, []string{"serialhub version "}},
 		{"an API that cannot listen", []string{"-c", good}, "SERIALHUB_API_LISTEN=unix:/nonexistent/api", 1, []string{"mkdir -p /nonexistent"}},

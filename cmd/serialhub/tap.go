@@ -15,7 +15,6 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
-	"golang.org/x/term"
 
 	"serialhub/internal/client"
 )
@@ -55,6 +54,7 @@ If the hub goes away, tap waits up to 30 s for it to come back, and goes on.`,
 	flags.BoolVar(&options.SinceStart, "since-start", false, "show first what the hub has kept (scrollback)")
 	flags.StringVarP(&options.Newest, "newest", "n", "", "show first that much of the newest that the hub has kept, such as 4KiB")
 	flags.BoolVar(&options.NoFollow, "no-follow", false, "show what the hub has kept (all of it, without -n), and end")
+	complete(tap, "format", tapFormats()...)
 	return tap
 }
 
@@ -73,11 +73,11 @@ func (o *tapOptions) run(link string) error {
 		return err
 	}
 	toStdout := o.file == "" || o.file == "-"
-	if toStdout && term.IsTerminal(int(os.Stdout.Fd())) {
+	if toStdout && isTerminal(os.Stdout) {
 		if o.Format == "pcapng" {
 			return errors.New("pcapng is nothing for a terminal: write it to a file (-w FILE), or to a program (… | wireshark -k -i -)")
 		}
-		o.Color = (o.Format == "hex" || o.Format == "text") && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+		o.Color = (o.Format == "hex" || o.Format == "text") && hasColors(os.Stdout)
 	}
 	hub, err := o.hub.client()
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"serialhub/internal/escape"
+	"serialhub/internal/nearest"
 	"serialhub/internal/search"
 	"serialhub/internal/supervisor"
 )
@@ -57,12 +57,8 @@ hub has kept it. A link that does not exist is an error at once; a hub that is n
 	flags.StringVar(&options.end, "end", "", "a or b: only what that end's peer says (else each by itself)")
 	flags.BoolVar(&options.sinceStart, "since-start", false, "look first at what the hub has kept (scrollback)")
 	flags.DurationVar(&options.timeout, "timeout", time.Minute, "for how long; 0: for ever")
-	wait.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		if invalid := (*pflag.InvalidValueError)(nil); errors.As(err, &invalid) && invalid.GetFlag().Name == "timeout" {
-			return fmt.Errorf("--timeout: %q is not a time; write a number with its unit, such as 5s, 10m or 1h30m (0 is for ever)", invalid.GetValue())
-		}
-		return err
-	})
+	explainTime(wait, "timeout", "such as 5s, 10m or 1h30m (0 is for ever)")
+	complete(wait, "for", stateNames()...)
 	return wait
 }
 
@@ -89,12 +85,13 @@ func oneThing(given func(flag string) bool) error {
 }
 
 // states lists the states of a link, for people.
-func states() string {
-	var names []string
+func states() string { return nearest.List(stateNames()) }
+
+func stateNames() (names []string) {
 	for _, state := range supervisor.LinkStates() {
 		names = append(names, string(state))
 	}
-	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
+	return names
 }
 
 func (o *waitOptions) run(link string) error {

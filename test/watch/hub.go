@@ -46,7 +46,7 @@ func link(keys ...string) string {
 // startHub runs a hub with links, in which DIR is its folder, until the test ends.
 func startHub(t *testing.T, links string) *hub {
 	t.Helper()
-	h := &hub{t: t, dir: testenv.Dir(t), ended: make(chan struct{})}
+	h := &hub{t: t, dir: testenv.Dir(t)}
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -54,27 +54,33 @@ func startHub(t *testing.T, links string) *hub {
 	h.tcp = free.Addr().String()
 	free.Close()
 	h.write("links.yaml", fmt.Sprintf("api: {listen: ['unix:DIR/api', '%s']}\nlinks:\n%s", h.tcp, links))
-	log, err := os.Create(h.path("log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	h.cmd = exec.Command(program, "-c", h.path("links.yaml"))
-	h.cmd.Stdout, h.cmd.Stderr = log, log
-	h.cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
-	if err := h.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(h.ended)
-		h.cmd.Wait()
-	}()
 	h.http = &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", h.path("api"))
 	}}}
+	h.launch()
 	t.Cleanup(h.end)
-	h.eventually("the hub is ready", func() error { return h.get("/readyz", nil) })
 	return h
+}
+
+// launch runs it, for the first time or again, and waits until it is ready.
+func (h *hub) launch() {
+	h.t.Helper()
+	log, err := os.OpenFile(h.path("log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer log.Close()
+	h.cmd, h.ended, h.dead = exec.Command(program, "-c", h.path("links.yaml")), make(chan struct{}), false
+	h.cmd.Stdout, h.cmd.Stderr = log, log
+	h.cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	if err := h.cmd.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	go func(cmd *exec.Cmd, ended chan<- struct{}) {
+		defer close(ended)
+		cmd.Wait()
+	}(h.cmd, h.ended)
+	h.eventually("the hub is ready", func() error { return h.get("/readyz", nil) })
 }
 
 // reload has the hub take other links, and returns when it has.
