@@ -27,7 +27,12 @@ completed, or by SERIALHUB_API.`,
   serialhub completion bash > /etc/bash_completion.d/serialhub                # for all; needs the package bash-completion
   serialhub completion zsh > "${fpath[1]}/_serialhub"
   serialhub completion fish > ~/.config/fish/completions/serialhub.fish`,
-		ValidArgs: shells(),
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return shells(), cobra.ShellCompDirectiveNoFileComp
+		},
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 || !slices.Contains(shells(), args[0]) {
 				return fmt.Errorf("for which shell? Write serialhub completion with one of %s", strings.Join(shells(), ", "))
@@ -56,8 +61,11 @@ func complete(cmd *cobra.Command, flag string, values ...string) {
 	}
 }
 
-// completeFlags names the values of flags that mean the same wherever they are.
-func completeFlags(cmd *cobra.Command) {
+// completeAll sees to what is completed in the same way wherever it is: the values of flags, and that no argument is a file.
+func completeAll(cmd *cobra.Command) {
+	if cmd.ValidArgsFunction == nil {
+		cmd.ValidArgsFunction = cobra.NoFileCompletions
+	}
 	values := map[string][]string{
 		"end":        {"a", "b"},
 		"to":         {"a", "b"},
@@ -78,7 +86,7 @@ func completeFlags(cmd *cobra.Command) {
 		cmd.MarkFlagFilename("config", "yaml", "yml") //nolint:errcheck // the flag is there
 	}
 	for _, child := range cmd.Commands() {
-		completeFlags(child)
+		completeAll(child)
 	}
 }
 

@@ -88,7 +88,7 @@ other one nothing: its end waits for the next.`,
 	group(root, "change", "Change how they are:", resetCommand(), startCommand(), stopCommand(), reloadCommand())
 	group(root, "watch", "Watch a link, and speak on it:", tapCommand(), attachCommand(), sendCommand())
 	root.SetHelpCommandGroupID("run")
-	completeFlags(root)
+	completeAll(root)
 	help := root.HelpTemplate()
 	root.SetHelpTemplate(help + "{{if not .HasParent}}" + exitCodes + "{{end}}")
 	return root
@@ -135,7 +135,10 @@ func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version of this program",
-		Args:  nothing,
+		Long: `Version prints the version of this program. That of the hub that runs is in the last line of
+serialhub status.`,
+		Example: `  serialhub version`,
+		Args:    nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "serialhub", version())
 			return err
