@@ -60,6 +60,7 @@ fuzz: ## run each fuzz target for FUZZTIME (default 30s)
 	go test -run '^$$' -fuzz '^FuzzLiteral$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/search
 	go test -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/escape
 	go test -run '^$$' -fuzz '^FuzzKeys$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/console
+	go test -run '^$$' -fuzz '^FuzzPress$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/console
 	go test -run '^$$' -fuzz '^FuzzForeign$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/transcript
 	go test -run '^$$' -fuzz '^FuzzEvents$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/client
 
@@ -82,6 +83,7 @@ guest: ## run tests on Debian's kernel, in a VM with serial devices and vsock (i
 .PHONY: generate
 generate: ## make anew what is made from other files (make test and make lint fail if it is not current)
 	go test ./internal/config -run TestSchemaIsCurrent -update
+	go test ./cmd/serialhub -run TestCommandsAreDocumented -update
 	$(REST) >internal/rest/rest.gen.go.new && mv internal/rest/rest.gen.go.new internal/rest/rest.gen.go
 	go test ./internal/metrics -run TestDocIsCurrent -update
 

@@ -14,7 +14,10 @@ func checkCommand() *cobra.Command {
 	check := &cobra.Command{
 		Use:   "check -c FILE",
 		Short: "Check a file of links: exit code 0, or 2 with every fault",
-		Args:  nothing,
+		Long: `Check reads a file of links as the hub would, and shows every fault with its line and what
+would be right. It asks no hub and opens nothing.`,
+		Example: `  serialhub check -c /etc/serialhub/links.yaml`,
+		Args:    nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if file == "" {
 				return errors.New("which file? Name it: serialhub check -c links.yaml")
