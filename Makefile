@@ -54,6 +54,7 @@ microbench: ## run the benchmarks of single packages
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (default 30s)
 	go test -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/address
+	go test -run '^$$' -fuzz '^FuzzTokens$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/access
 	go test -run '^$$' -fuzz '^FuzzLoad$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/config
 	go test -run '^$$' -fuzz '^FuzzRing$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/relay
 	go test -run '^$$' -fuzz '^FuzzRender$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/render
