@@ -129,7 +129,7 @@ func TestHubIsFound(t *testing.T) {
 		{nil, []string{"-c", filepath.Join(dir, "absent.yaml")}, 2, "no such file"},
 		{[]string{variable, "SERIALHUB_TOKEN=from-the-environment"}, nil, 1, "I am variable; Bearer from-the-environment\n"},
 		{[]string{variable, "SERIALHUB_TOKEN=from-the-environment"}, []string{"--token-file", token}, 1, "I am variable; Bearer from-a-file\n"},
-		{[]string{variable}, []string{"--token-file", "/dev/null"}, 2, "/dev/null is empty"},
+		{[]string{variable}, []string{"--token-file", "/dev/null"}, 2, "/dev/null: has no token"},
 		{[]string{variable, "SERIALHUB_TOKEN=two words"}, nil, 2, "a token is one word"},
 		{[]string{"SERIALHUB_API=lab7"}, nil, 2, "SERIALHUB_API: \"lab7\" is not host:port"},
 		{nil, []string{"--api", "unix:" + dir + "/nobody"}, 1, "no hub answers at unix:" + dir + "/nobody (by --api): no such file or directory; is it running?"},

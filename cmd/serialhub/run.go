@@ -110,22 +110,24 @@ func serve(c *config.Config, options runOptions, signals *signals, settings *log
 		if err := limits.Fit(need(next.Links), log); err != nil {
 			return config.Changes{}, err
 		}
-		if err := front.Move(next.API.Listen); err != nil {
+		if err := front.Move(next.API); err != nil {
 			return config.Changes{}, err
 		}
+		front.Limit(connections(next.Links))
 		settings.set(next.Log)
 		return links.Apply(next.Links)
 	}, notify.reloading, links.Events(), log)
 	about := api.About{Version: version(), Config: c.Path, StartedAt: before.StartedAt}
 	measured := metrics.Handler(links, reloader, about.Version, log)
 	handler := api.Handler(api.Parts{Hub: links, Reloader: reloader, Events: links.Events(), About: about, Metrics: measured, Log: log})
-	if front, err = api.NewFront(handler, c.API.Listen, left.Take(api.SocketPrefix), log); err != nil && replaces {
-		log.Error("the API does not answer; mend api.listen and reload", "error", err)
-		front, err = api.NewFront(handler, nil, nil, log)
+	if front, err = api.NewFront(handler, c.API, left.Take(api.SocketPrefix), log); err != nil && replaces {
+		log.Error("the API does not answer; mend what the config says of it and reload", "error", err)
+		front, err = api.NewFront(handler, config.API{}, nil, log)
 	}
 	if err != nil {
 		return err
 	}
+	front.Limit(connections(c.Links))
 	store.Discard(left)
 	log.Info("started", "version", about.Version, "pid", os.Getpid(), "config", about.Config, "links", len(c.Links))
 
@@ -162,8 +164,14 @@ func serve(c *config.Config, options runOptions, signals *signals, settings *log
 	return err
 }
 
-// need is what the links of a config need.
+// connections is how many there may be to the API, for there to be descriptors enough for the links.
+func connections(links []config.Link) int {
+	return min(api.MostConnections, limits.ForCallers(need(links))/api.DescriptorsPerConnection)
+}
+
+// need is what the links of a config need, and the API's callers.
 func need(links []config.Link) (n limits.Need) {
+	n.Callers = api.MostConnections * api.DescriptorsPerConnection
 	for _, link := range links {
 		n.Stashes++
 		if link.Disabled {

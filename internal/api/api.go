@@ -5,7 +5,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -71,12 +70,17 @@ func Handler(parts Parts) http.Handler {
 		log.Error("a handler panicked", "error", err, "stack", string(stack))
 		return err
 	}}))
-	e.Use(guard)
+	door := &door{log: log, refusals: newSeldom(5)}
+	e.Use(door.guard, door.authenticate)
 	h := &handlers{hub: parts.Hub, reloader: parts.Reloader, events: parts.Events, about: parts.About, metrics: parts.Metrics}
 	if h.events == nil {
 		h.events = events.NewLog()
 	}
-	rest.Register(e, h, asDocumented)
+	rest.Register(e, h, func(call rest.Operation) echo.MiddlewareFunc {
+		return func(next echo.HandlerFunc) echo.HandlerFunc {
+			return door.authorize(call, audit(call, log, brief(asDocumented(call, next))))
+		}
+	})
 	return e
 }
 
@@ -92,27 +96,25 @@ func withoutSlash(next echo.HandlerFunc) echo.HandlerFunc {
 
 // asDocumented refuses what the call does not know: a parameter that is mistyped or given twice, or a body, would otherwise be
 // taken for nothing, and reset more than was meant.
-func asDocumented(call rest.Operation) echo.MiddlewareFunc {
-	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			if slices.Contains(c.ParamValues(), "") {
-				return echo.ErrNotFound // the router takes nothing for a name
-			}
-			for name, values := range c.QueryParams() {
-				if !slices.Contains(call.Parameters, name) {
-					return newProblem(rest.ProblemBadParameter, "there is no parameter %q here", name)
-				}
-				if len(values) > 1 {
-					return newProblem(rest.ProblemBadParameter, "the parameter %q is there %d times", name, len(values))
-				}
-			}
-			if !call.Body {
-				if err := noBody(c.Request()); err != nil {
-					return err
-				}
-			}
-			return next(c)
+func asDocumented(call rest.Operation, next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if slices.Contains(c.ParamValues(), "") {
+			return echo.ErrNotFound // the router takes nothing for a name
 		}
+		for name, values := range c.QueryParams() {
+			if !slices.Contains(call.Parameters, name) {
+				return newProblem(rest.ProblemBadParameter, "there is no parameter %q here", name)
+			}
+			if len(values) > 1 {
+				return newProblem(rest.ProblemBadParameter, "the parameter %q is there %d times", name, len(values))
+			}
+		}
+		if !call.Body {
+			if err := noBody(c.Request()); err != nil {
+				return err
+			}
+		}
+		return next(c)
 	}
 }
 
@@ -125,20 +127,4 @@ func noBody(r *http.Request) error {
 		return newProblem(rest.ProblemBadBody, "this call takes no body; parameters go into the query, as in ?end=a")
 	}
 	return nil
-}
-
-// newServer makes an http.Server for handler. Its limits keep a client that sends or reads slowly from staying for ever.
-func newServer(handler http.Handler, log *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       60 * time.Second,
-		MaxHeaderBytes:    16 << 10,
-		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
-			return context.WithValue(ctx, connKey{}, conn)
-		},
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
 }

@@ -35,6 +35,9 @@ func (h *handlers) AttachToLink(c echo.Context, name string, params rest.AttachT
 	if !isWebSocket(c.Request()) {
 		return needsWebSocket(c)
 	}
+	if full(c.Request().Context()) { // before somebody loses the end for it
+		return tooManyStreams()
+	}
 	peer, err := h.hub.Attach(c.Request().Context(), name, side, caller(c.Request()), replace)
 	switch {
 	case errors.Is(err, supervisor.ErrNoLink):
@@ -44,13 +47,18 @@ func (h *handlers) AttachToLink(c echo.Context, name string, params rest.AttachT
 	case err != nil:
 		return newProblem(rest.ProblemNotAttachable, "nobody can be attached: %s", err)
 	}
-	defer peer.Close()                            //nolint:errcheck // a socketpair
-	ctx, done := streaming(c.Request().Context()) // before the caller can know of it
+	defer peer.Close()                                 //nolint:errcheck // a socketpair
+	ctx, done, err := streaming(c.Request().Context()) // before the caller can know of it
+	if err != nil {
+		return err
+	}
 	defer done()
 	conn, err := accept(c)
 	if err != nil {
 		return nil // the caller has been told
 	}
+	recorded(c, attached, nil)
+	defer recorded(c, detached, nil)
 	join(ctx, conn, peer, func() bool { return hasHungUp(c.Request()) })
 	return nil
 }
@@ -157,21 +165,26 @@ func caller(r *http.Request) endpoint.Credentials {
 	if !ok {
 		return endpoint.Credentials{Address: r.RemoteAddr}
 	}
-	var who endpoint.Credentials
-	raw, err := conn.SyscallConn()
-	if err == nil {
-		err = raw.Control(func(fd uintptr) {
-			cred, cerr := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-			if cerr == nil && cred.Pid != 0 {
-				who = endpoint.Credentials{PID: int(cred.Pid), UID: int(cred.Uid), GID: int(cred.Gid)}
-			}
-		})
-	}
+	who, err := credentials(conn)
 	if err != nil || who.PID == 0 {
-		who.Address = r.RemoteAddr
+		who = endpoint.Credentials{Address: r.RemoteAddr}
 	}
 	return who
 }
 
-// connKey is under which a request has its connection.
+// credentials are those of the process that has connected to a unix socket; its PID is 0 if it is not visible from here.
+func credentials(conn syscall.Conn) (who endpoint.Credentials, err error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return who, err
+	}
+	var cred *unix.Ucred
+	outer := raw.Control(func(fd uintptr) { cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
+	if err = errors.Join(outer, err); err != nil {
+		return who, err
+	}
+	return endpoint.Credentials{PID: int(cred.Pid), UID: int(cred.Uid), GID: int(cred.Gid)}, nil
+}
+
+// connKey is under which a request has its *connection.
 type connKey struct{}

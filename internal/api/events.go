@@ -33,7 +33,10 @@ func (h *handlers) StreamEvents(c echo.Context, params rest.StreamEventsParams) 
 			return err
 		}
 	}
-	ctx, done := streaming(c.Request().Context())
+	ctx, done, err := streaming(c.Request().Context())
+	if err != nil {
+		return err
+	}
 	defer done()
 	if isOver(ctx) { // what happens from now on may not be known to the program that takes over
 		return newProblem(rest.ProblemStopping, "%s", context.Cause(ctx))

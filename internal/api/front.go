@@ -3,12 +3,14 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,12 +22,15 @@ import (
 // answerTime is how long a front that stops waits for the answers under way.
 const answerTime = time.Second
 
-// Front serves the API on a set of addresses that can change while it runs.
+// Front serves the API on a set of addresses, to those who may call, both of which can change while it runs.
 type Front struct {
-	server *http.Server
-	log    *slog.Logger
-	quit   chan struct{}
-	stop   func()
+	server  *http.Server
+	log     *slog.Logger
+	quit    chan struct{}
+	stop    func()
+	terms   atomic.Pointer[terms]
+	crowd   crowd
+	crowded *seldom
 
 	gate gate
 
@@ -37,20 +42,28 @@ type Front struct {
 
 // NewFront opens the addresses, or takes over the sockets that an earlier program has left for them; it closes those for others.
 // Nothing is served before Run, but clients can connect from now on.
-func NewFront(handler http.Handler, addresses []config.APIAddress, left []continuity.File, log *slog.Logger) (*Front, error) {
-	f := &Front{log: log, left: left, quit: make(chan struct{}), listeners: map[config.APIAddress]net.Listener{}}
-	f.server = newServer(f.gate.count(handler), log)
+func NewFront(handler http.Handler, c config.API, left []continuity.File, log *slog.Logger) (*Front, error) {
+	f := &Front{log: log, left: left, quit: make(chan struct{}), listeners: map[config.APIAddress]net.Listener{}, crowded: newSeldom(1)}
+	f.server = f.newServer(f.gate.count(handler))
 	f.stop = sync.OnceFunc(func() {
 		f.gate.streams.endAll(errHubStops) // now, so that nothing else is taken for the reason
 		close(f.quit)
 	})
-	var err error
-	f.listeners, err = f.open(addresses)
+	f.Limit(MostConnections)
+	now, err := newTerms(c)
+	if err == nil {
+		f.listeners, err = f.open(c.Listen)
+	}
 	for _, file := range f.left {
 		unix.Close(file.FD) // no address of this config
 	}
 	f.left = nil
-	return f, err
+	if err != nil {
+		return nil, err
+	}
+	now.warn(c, log)
+	f.terms.Store(now)
+	return f, nil
 }
 
 // Run serves until Stop. It returns nil.
@@ -81,17 +94,31 @@ func (f *Front) Run() error {
 // Stop makes Run end, within a second or so. It does not wait, and may be called more than once.
 func (f *Front) Stop() { f.stop() }
 
-// Move serves the addresses from now on, and no others. If one cannot be opened, it returns an error and everything is
-// as it was.
-func (f *Front) Move(addresses []config.APIAddress) error {
-	opened, err := f.open(addresses)
+// Move serves the addresses from now on, and no others, on other terms. If one cannot be opened, it returns an error and everything is
+// as it was. Connections stay; each of their requests is judged by the terms of its time, and a stream ends whose caller would not be let in any more.
+func (f *Front) Move(c config.API) error {
+	next, err := newTerms(c)
 	if err != nil {
+		return err
+	}
+	opened, err := f.open(c.Listen)
+	if err != nil {
+		return err
+	}
+	if err := f.adjust(c.Listen); err != nil {
+		for _, listener := range opened {
+			closeListener(listener, f.log)
+		}
 		return err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	next.warn(c, f.log)
+	if was := f.terms.Swap(next); !was.keys.Equal(next.keys) {
+		f.log.Info("the API takes other tokens", "file", c.TokenFile, "tokens", len(c.Tokens))
+	}
 	for addr, listener := range f.listeners {
-		if !slices.Contains(addresses, addr) {
+		if _, stays := next.listeners[addr]; !stays {
 			delete(f.listeners, addr)
 			f.log.Info("the API does not answer any more", "address", addr.String())
 			closeListener(listener, f.log)
@@ -103,19 +130,50 @@ func (f *Front) Move(addresses []config.APIAddress) error {
 			f.serve(addr, listener)
 		}
 	}
+	f.gate.streams.endRevoked()
+	return nil
+}
+
+// adjust gives the files of unix sockets that are open already their modes and owners: all of them or, with an error, none.
+func (f *Front) adjust(next []config.APIListener) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var done []config.APIListener
+	for _, l := range next {
+		listener, isUnix := f.listeners[l.APIAddress].(*unixListener)
+		was := f.terms.Load().listeners[l.APIAddress]
+		if !isUnix || l.Mode == was.Mode && l.Owner == was.Owner && l.Group == was.Group {
+			continue
+		}
+		spec, err := specOf(l)
+		if err == nil {
+			err = listener.owner.Adjust(spec)
+		}
+		if err == nil {
+			done = append(done, was)
+			continue
+		}
+		for _, was := range done {
+			if spec, err := specOf(was); err == nil {
+				f.listeners[was.APIAddress].(*unixListener).owner.Adjust(spec) //nolint:errcheck // it could be done before
+			}
+		}
+		return fmt.Errorf("the API cannot change %s: %w", l, err)
+	}
 	return nil
 }
 
 // open opens those of the addresses that are not open yet: all of them or, with an error, none.
-func (f *Front) open(addresses []config.APIAddress) (map[config.APIAddress]net.Listener, error) {
+func (f *Front) open(addresses []config.APIListener) (map[config.APIAddress]net.Listener, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	opened := map[config.APIAddress]net.Listener{}
-	for _, addr := range addresses {
+	for _, l := range addresses {
+		addr := l.APIAddress
 		if f.listeners[addr] != nil || opened[addr] != nil {
 			continue
 		}
-		listener, err := f.listen(addr)
+		listener, err := f.listen(l)
 		if err != nil {
 			for _, other := range opened {
 				closeListener(other, f.log)
@@ -128,7 +186,7 @@ func (f *Front) open(addresses []config.APIAddress) (map[config.APIAddress]net.L
 }
 
 // listen opens an address, or takes over the socket that was left for it.
-func (f *Front) listen(addr config.APIAddress) (net.Listener, error) {
+func (f *Front) listen(addr config.APIListener) (net.Listener, error) {
 	for i, file := range f.left {
 		trace, found := strings.CutPrefix(file.Name, socketName(addr.String(), ""))
 		if !found {
@@ -146,9 +204,10 @@ func (f *Front) listen(addr config.APIAddress) (net.Listener, error) {
 }
 
 func (f *Front) serve(addr config.APIAddress, listener net.Listener) {
-	f.log.Info("the API answers", "address", addr.Network+":"+listener.Addr().String())
+	now := f.terms.Load()
+	f.log.Info("the API answers", "address", addr.Network+":"+listener.Addr().String(), "tls", now.tls != nil && addr.Network != "unix")
 	go func() {
-		err := f.server.Serve(&gatedListener{listener, &f.gate})
+		err := f.server.Serve(&entrance{gatedListener{listener, &f.gate}, f, now.listeners[addr]})
 		if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			f.log.Error("the API does not answer any more", "address", addr.String(), "error", err)
 		}

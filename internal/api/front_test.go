@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -15,18 +16,20 @@ import (
 
 	"serialhub/internal/api"
 	"serialhub/internal/config"
+	"serialhub/internal/rest/resttest"
 	"serialhub/internal/testenv"
 )
 
 // runFront runs a front on unix sockets of these names in a folder of its own, and ends it with the test.
-func runFront(t *testing.T, names ...string) (_ *api.Front, at func(names ...string) []config.APIAddress) {
+func runFront(t *testing.T, names ...string) (_ *api.Front, at func(names ...string) config.API) {
 	t.Helper()
 	dir := testenv.Dir(t)
-	at = func(names ...string) (list []config.APIAddress) {
+	at = func(names ...string) (c config.API) {
 		for _, name := range names {
-			list = append(list, config.APIAddress{Network: "unix", Address: filepath.Join(dir, name)})
+			address := config.APIAddress{Network: "unix", Address: filepath.Join(dir, name)}
+			c.Listen = append(c.Listen, config.APIListener{APIAddress: address, Mode: 0o600})
 		}
-		return list
+		return c
 	}
 	h := newHub()
 	front, err := api.NewFront(handler(t, api.Parts{Hub: h, Reloader: h, Log: slog.New(slog.DiscardHandler)}), at(names...), nil, slog.New(slog.DiscardHandler))
@@ -67,7 +70,7 @@ func TestFrontMoves(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]bool{"one": false, "two": true, "three": true} {
-		if got := answers(t, at(name)[0]); got != want {
+		if got := answers(t, at(name).Listen[0].APIAddress); got != want {
 			t.Errorf("%s answers: %t, want %t", name, got, want)
 		}
 	}
@@ -104,23 +107,56 @@ func TestFrontStaysWhereItIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	err = front.Move(append(at("two"), config.APIAddress{Network: "tcp", Address: taken.Addr().String()}))
+	next := at("two")
+	next.Listen = append(next.Listen, config.APIListener{APIAddress: config.APIAddress{Network: "tcp", Address: taken.Addr().String()}})
+	err = front.Move(next)
 	if err == nil || !strings.Contains(err.Error(), "address already in use; end the program that does, or set api.listen to another port") {
 		t.Errorf("the move gave %v", err)
 	}
-	if !answers(t, at("one")[0]) || answers(t, at("two")[0]) {
+	if !answers(t, at("one").Listen[0].APIAddress) || answers(t, at("two").Listen[0].APIAddress) {
 		t.Error("a move that failed has changed something")
 	}
 }
 
 func TestFrontOnAUnixSocket(t *testing.T) {
 	_, at := runFront(t, "hub.sock")
-	if info, err := os.Lstat(at("hub.sock")[0].Address); err != nil || info.Mode().Perm() != 0o600 {
+	if info, err := os.Lstat(at("hub.sock").Listen[0].Address); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the socket is %v, %v", info, err)
 	}
 	h := newHub()
 	_, err := api.NewFront(handler(t, api.Parts{Hub: h, Reloader: h, Log: slog.New(slog.DiscardHandler)}), at("hub.sock"), nil, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "in use by pid") {
 		t.Errorf("listening twice gave %v", err)
+	}
+}
+
+// TestFrontThatIsFull says so to who comes, if all who are there are busy.
+func TestFrontThatIsFull(t *testing.T) {
+	r := run(t)
+	for range 3 {
+		r.socket("tap")
+	}
+	r.front.Limit(3 - 16) // a unix socket has 16 more
+	response, err := r.http.Get("http://localhost/links/x/tap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.Header.Get("Retry-After") == "" || !strings.Contains(string(body), "urn:serialhub:problem:too-many-connections") {
+		t.Errorf("%s, %v: %s, %v", response.Status, response.Header, body, err)
+	}
+	d, err := document()
+	if err == nil { // it has not come to the handler
+		err = d.Judge(&resttest.Exchange{Method: "GET", Path: "/links/x/tap", Status: response.StatusCode, Header: response.Header, Body: body, Whole: true})
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	r.front.Limit(16)
+	if response, err := r.http.Get("http://localhost/links/x"); err != nil || response.StatusCode != http.StatusOK {
+		t.Errorf("%v, %v", response, err)
+	} else {
+		response.Body.Close()
 	}
 }

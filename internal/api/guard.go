@@ -7,30 +7,34 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"serialhub/internal/access"
 	"serialhub/internal/rest"
 )
 
 // guard refuses what a web page could make a browser send to a hub on its user's machine: requests from another site,
 // and requests under a name that an attacker has pointed at this address (DNS rebinding).
-func guard(next echo.HandlerFunc) echo.HandlerFunc {
+func (d *door) guard(next echo.HandlerFunc) echo.HandlerFunc {
 	crossOrigin := http.NewCrossOriginProtection()
 	return func(c echo.Context) error {
 		r := c.Request()
+		refuse := func(kind rest.ProblemType, format string, args ...any) error {
+			return d.refuse(c, access.Caller{Who: "unknown", From: r.RemoteAddr}, newProblem(kind, format, args...))
+		}
 		if !knownHost(r) {
-			return newProblem(rest.ProblemForeignHost,
-				"%q is not a name of this hub; ask for localhost, or for the address that it listens on", r.Host)
+			return refuse(rest.ProblemForeignHost,
+				"%q is not a name of this hub; ask for localhost, for the address that it listens on, or for a name in api.listen or in its certificate", r.Host)
 		}
 		// A plain GET resets a link, so each request is judged as one that changes something.
 		unsafe := &http.Request{Method: http.MethodPost, Header: r.Header, Host: r.Host, URL: r.URL}
 		if err := crossOrigin.Check(unsafe); err != nil {
-			return newProblem(rest.ProblemCrossSite, "a web page of another site may not call this hub")
+			return refuse(rest.ProblemCrossSite, "a web page of another site may not call this hub")
 		}
 		return next(c)
 	}
 }
 
-// knownHost tells whether the request's Host is localhost or the address that the request came in at. A browser
-// cannot reach a unix socket, so there any name will do.
+// knownHost tells whether the request's Host is localhost, the address that the request came in at, or a name that the config has for the hub. A
+// browser cannot reach a unix socket, so there any name will do.
 func knownHost(r *http.Request) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
 	if !ok {
@@ -44,6 +48,9 @@ func knownHost(r *http.Request) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true
 	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.Equal(local.IP)
+	if ip := net.ParseIP(host); ip != nil && ip.Equal(local.IP) {
+		return true
+	}
+	conn, known := r.Context().Value(connKey{}).(*connection)
+	return known && host != "" && conn.front.terms.Load().knows(host)
 }

@@ -15,11 +15,11 @@ import (
 	"serialhub/internal/endpoint"
 )
 
-// listen opens an address of the API. A unix socket is treated like one of a link: mode 0600, a dead owner's file is
+// listen opens an address of the API. A unix socket is treated like one of a link: a dead owner's file is
 // taken over, a live owner is named.
-func listen(addr config.APIAddress) (net.Listener, error) {
+func listen(addr config.APIListener) (net.Listener, error) {
 	if addr.Network == "unix" {
-		return listenUnix(addr.Address)
+		return listenUnix(addr)
 	}
 	listener, err := net.Listen(addr.Network, addr.Address)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -31,18 +31,21 @@ func listen(addr config.APIAddress) (net.Listener, error) {
 	return listener, nil
 }
 
-// socketMode is the mode of a unix socket's file.
-const socketMode = 0o600
+// specOf is what an endpoint has to know of a unix socket.
+func specOf(l config.APIListener) (endpoint.Spec, error) {
+	path, err := address.Parse(l.Address, "/")
+	return endpoint.Spec{Address: path, Mode: l.Mode, Owner: l.Owner, Group: l.Group}, err
+}
 
 // adopt takes over a socket that an earlier program has left. It owns the descriptor also if it returns an error.
-func adopt(addr config.APIAddress, fd int, trace string) (net.Listener, error) {
+func adopt(addr config.APIListener, fd int, trace string) (net.Listener, error) {
 	if addr.Network == "unix" {
-		path, err := address.Parse(addr.Address, "/")
+		spec, err := specOf(addr)
 		if err != nil {
 			unix.Close(fd) // it is of no use
 			return nil, err
 		}
-		return adoptUnix(fd, endpoint.Spec{Address: path, Mode: socketMode}, trace)
+		return adoptUnix(fd, spec, trace)
 	}
 	defer unix.Close(fd) // the listener has a copy
 	return netListener(fd)
@@ -57,12 +60,12 @@ type unixListener struct {
 	err   error // of closing it
 }
 
-func listenUnix(path string) (net.Listener, error) {
-	addr, err := address.Parse(path, "/")
+func listenUnix(addr config.APIListener) (net.Listener, error) {
+	spec, err := specOf(addr)
 	if err != nil {
 		return nil, err
 	}
-	owner, err := new(endpoint.Opener).Bind(endpoint.Spec{Address: addr, Mode: socketMode})
+	owner, err := new(endpoint.Opener).Bind(spec)
 	if err != nil {
 		return nil, fmt.Errorf("the API cannot listen: %w", err)
 	}

@@ -129,7 +129,10 @@ func adoptUnix(fd int, s endpoint.Spec, trace string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	view, err := netListener(owner.FD())
+	var view net.Listener
+	if err = owner.Adjust(s); err == nil { // the config may have changed meanwhile
+		view, err = netListener(owner.FD())
+	}
 	if err != nil {
 		return nil, errors.Join(err, owner.Close())
 	}

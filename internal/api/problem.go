@@ -68,12 +68,34 @@ func meaning(kind rest.ProblemType) (status int, title string) {
 		return http.StatusUpgradeRequired, "This call is a WebSocket"
 	case rest.ProblemNotReady:
 		return http.StatusServiceUnavailable, "Not every link is open"
+	case rest.ProblemTooManyStreams:
+		return http.StatusServiceUnavailable, "There are too many streams"
+	case rest.ProblemTooManyConnections:
+		return http.StatusServiceUnavailable, "There are too many connections"
 	case rest.ProblemStopping:
 		return http.StatusServiceUnavailable, "The hub is stopping"
 	default:
 		return http.StatusInternalServerError, "The hub has failed"
 	}
 }
+
+// problemType is the type of a problem's text.
+const problemType = "application/problem+json"
+
+func (p *problem) text() ([]byte, error) {
+	body, err := json.MarshalIndent(p, "", "  ")
+	return append(body, '\n'), err
+}
+
+// retryAfter is how many seconds later somebody may try again who cannot be served now.
+const retryAfter = "5"
+
+// tooMany says that there are more of something than the hub serves at once.
+func tooMany(kind rest.ProblemType, what string) *problem {
+	return newProblem(kind, "the hub has too many %s already; try again later, or end some", what)
+}
+
+func tooManyStreams() *problem { return tooMany(rest.ProblemTooManyStreams, "streams") }
 
 // reloadError is an error of a reload, after which nothing has changed.
 type reloadError struct{ error }
@@ -126,9 +148,12 @@ func writeProblem(log *slog.Logger) echo.HTTPErrorHandler {
 		if p.Type == rest.ProblemInternal && c.Request().Context().Err() == nil { // else the caller has gone, and asks no more
 			log.Error("a request failed", "method", c.Request().Method, "path", c.Request().URL.Path, "error", err)
 		}
-		body, err := json.MarshalIndent(p, "", "  ")
+		body, err := p.text()
 		if err == nil {
-			err = c.Blob(p.Status, "application/problem+json", append(body, '\n'))
+			if p.Type == rest.ProblemTooManyStreams {
+				c.Response().Header().Set("Retry-After", retryAfter)
+			}
+			err = c.Blob(p.Status, problemType, body)
 		}
 		if err != nil {
 			log.Debug("an answer could not be written", "error", err)

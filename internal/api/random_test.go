@@ -118,7 +118,7 @@ func runWorld(t *testing.T) *world {
 	reloader := reload.New(load, func(next *config.Config) (config.Changes, error) { return hub.Apply(next.Links) },
 		func() func() { return func() {} }, hub.Events(), log)
 	handler := w.document.Around(api.Handler(api.Parts{Hub: hub, Reloader: reloader, Events: hub.Events(), Metrics: metrics.Handler(hub, reloader, "", log), Log: log}), func(err error) { t.Error(err) })
-	front, err := api.NewFront(handler, c.API.Listen, nil, log)
+	front, err := api.NewFront(handler, c.API, nil, log)
 	if err != nil {
 		t.Fatal(err)
 	}

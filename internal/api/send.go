@@ -12,9 +12,6 @@ import (
 	"serialhub/internal/supervisor"
 )
 
-// maxSend is how much can be said in one call.
-const maxSend = 64 << 10
-
 // SendToLink says the body to the peer at an end.
 func (h *handlers) SendToLink(c echo.Context, name string, params rest.SendToLinkParams) error {
 	to, err := sideNamed("to", params.To)
@@ -25,9 +22,9 @@ func (h *handlers) SendToLink(c echo.Context, name string, params rest.SendToLin
 	if err != nil {
 		return err
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxSend))
+	data, err := io.ReadAll(c.Request().Body)
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		return newProblem(rest.ProblemBodyTooLarge, "a call says at most %d bytes", maxSend)
+		return newProblem(rest.ProblemBodyTooLarge, "a call says at most %d bytes", maxBody)
 	}
 	if err != nil {
 		return newProblem(rest.ProblemBadBody, "the body could not be read: %s", err)

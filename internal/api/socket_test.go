@@ -53,7 +53,7 @@ func run(t *testing.T) *running {
 	if r.hub, err = supervisor.New(c.Links, log, nil); err != nil {
 		t.Fatal(err)
 	}
-	if r.front, err = api.NewFront(handler(t, api.Parts{Hub: r.hub, Reloader: newHub(), Events: r.hub.Events(), Log: log}), c.API.Listen, nil, log); err != nil {
+	if r.front, err = api.NewFront(handler(t, api.Parts{Hub: r.hub, Reloader: newHub(), Events: r.hub.Events(), Log: log}), c.API, nil, log); err != nil {
 		t.Fatal(err)
 	}
 	hubEnded, frontEnded := make(chan error, 1), make(chan struct{})

@@ -205,7 +205,10 @@ func (s *show) next(ctx context.Context) ([]watch.Event, error) {
 
 // onStream answers with a stream, as curl shows it.
 func (s *show) onStream(c echo.Context) error {
-	ctx, done := streaming(c.Request().Context())
+	ctx, done, err := streaming(c.Request().Context())
+	if err != nil {
+		return err
+	}
 	defer done()
 	out := &streamOutlet{c.Response(), http.NewResponseController(c.Response())}
 	if err := out.SetWriteDeadline(time.Time{}); err != nil { // a watcher may be as slow as it likes
@@ -239,7 +242,10 @@ func (o *streamOutlet) missed(relay.Side, uint64) error { return nil }
 
 // onWebSocket answers with binary messages, and tells of missed bytes by text messages.
 func (s *show) onWebSocket(c echo.Context) error {
-	ctx, done := streaming(c.Request().Context()) // before the caller can know of it
+	ctx, done, err := streaming(c.Request().Context()) // before the caller can know of it
+	if err != nil {
+		return err
+	}
 	defer done()
 	conn, err := accept(c)
 	if err != nil {
@@ -271,6 +277,8 @@ func (s *show) onWebSocket(c echo.Context) error {
 		closeSocket(conn, websocket.StatusGoingAway, errLinkGone.Error())
 	case errors.Is(cause, errHubStops), errors.Is(cause, errHubReplaced):
 		tellPosition(longer, conn, s.tap.Position())
+		closeSocket(conn, websocket.StatusGoingAway, cause.Error())
+	case errors.Is(cause, errNoMore):
 		closeSocket(conn, websocket.StatusGoingAway, cause.Error())
 	case errors.Is(cause, errWatcherSpeaks):
 		closeSocket(conn, websocket.StatusPolicyViolation, cause.Error())

@@ -2,7 +2,9 @@
 package client
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,13 +28,15 @@ const (
 // Place is where a hub is looked for. The first of the addresses that takes a connection is the hub's.
 type Place struct {
 	Addresses []Address
-	By        string // who says so, for messages: a flag, a variable, a file
+	By        string      // who says so, for messages: a flag, a variable, a file
+	TLS       *tls.Config // for the addresses where it is spoken; nil trusts whom the system trusts
+	TokenBy   string      // where the token is from, for messages; "" if there is none
 }
 
 // Client calls the API of the hub at a place. It is safe for use by many goroutines.
 //
-// Its methods return a *Problem if the hub refuses, a *NoHubError if none is there, a *LostError if one does not answer as it should,
-// and the error of the context if that has ended.
+// Its methods return a *Problem if the hub refuses, a *NoHubError if none is there, a *LostError if one does not answer as it should, a *TLSError if
+// the two cannot agree on TLS, and the error of the context if that has ended.
 type Client struct {
 	place Place
 	token string
@@ -58,12 +62,17 @@ func New(place Place, token string) *Client {
 // Close lets the connections go that are kept for the next call.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// dial connects to the first address of the place that takes a connection.
+// dial connects to the first address of the place that takes a connection, and with which it can agree on TLS if that is spoken there.
 func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: dialTime}
 	var failed []error
+	var there error // why one that is there is of no use
 	for _, address := range c.place.Addresses {
 		conn, err := dialer.DialContext(ctx, address.Network, address.Address)
+		if err == nil && address.TLS {
+			conn, err = c.handshake(ctx, conn, address)
+			there = cmp.Or(there, err)
+		}
 		if err == nil {
 			return conn, nil
 		}
@@ -71,6 +80,9 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 			return nil, ctx.Err()
 		}
 		failed = append(failed, err)
+	}
+	if there != nil {
+		return nil, there
 	}
 	return nil, &NoHubError{Place: c.place, Failed: failed}
 }
@@ -117,11 +129,16 @@ func (c *Client) call(request *http.Request, answer any) error {
 // failure tells what is behind an error of a call that has got no answer.
 func (c *Client) failure(ctx context.Context, err error) error {
 	var nobody *NoHubError
+	var insecure *TLSError
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &nobody):
 		return nobody
+	case errors.As(err, &insecure):
+		return insecure
+	case isAlert(err):
+		return c.refused(err)
 	}
 	says := "what came is no answer (" + innermost(err).Error() + ")"
 	switch {

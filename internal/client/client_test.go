@@ -61,7 +61,10 @@ func TestParseAddress(t *testing.T) {
 		"127.0.0.1":              "is not host:port",
 		"127.0.0.1:0":            "from 1 to 65535",
 		"127.0.0.1:http":         "from 1 to 65535",
-		"https://lab7:443":       "does not speak HTTPS",
+		"https://lab7:443":       "https://lab7:443",
+		"https://lab7:443/":      "https://lab7:443",
+		"tls:[::1]:443":          "https://[::1]:443",
+		"https://lab7":           "is not host:port",
 		"http://lab7:7373/links": "from 1 to 65535",
 	} {
 		got, err := client.ParseAddress(text)

@@ -82,6 +82,9 @@ func (p Place) list() string {
 // problem reads an answer that is not the one that was asked for.
 func (c *Client) problem(response *http.Response, body []byte) error {
 	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
+	if response.StatusCode == http.StatusBadRequest && strings.TrimSpace(string(body)) == speaksTLS {
+		return &TLSError{Reason: fmt.Sprintf("the hub at %s (%s) speaks TLS; write https://, as in --api https://%[1]s", c.place.list(), c.place.By)}
+	}
 	if kind != "application/problem+json" {
 		return &Problem{Status: response.StatusCode, Detail: c.stranger("it says " + response.Status)}
 	}
@@ -90,7 +93,23 @@ func (c *Client) problem(response *http.Response, body []byte) error {
 		p.Detail = "the hub refuses: " + response.Status
 	}
 	p.Status = response.StatusCode
+	switch {
+	case p.Status == http.StatusUnauthorized && c.token == "":
+		p.Detail = fmt.Sprintf("the hub at %s wants a token: --token-file FILE, or the variable SERIALHUB_TOKEN", c.place.list())
+	case p.Status == http.StatusUnauthorized:
+		p.Detail = fmt.Sprintf("the hub at %s does not know the token %s", c.place.list(), c.tokenFrom())
+	case p.Status == http.StatusForbidden && c.token != "":
+		p.Detail += fmt.Sprintf(" (the token is %s)", c.tokenFrom())
+	}
 	return p
+}
+
+// tokenFrom says where the token is from.
+func (c *Client) tokenFrom() string {
+	if c.place.TokenBy == "" {
+		return "that it was shown"
+	}
+	return "from " + c.place.TokenBy
 }
 
 // stranger is the message for an answer that no hub gives.

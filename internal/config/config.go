@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"serialhub/internal/access"
 	"serialhub/internal/address"
 )
 
@@ -16,12 +17,23 @@ type Config struct {
 	Links []Link // in the order of the file
 }
 
-// API says where the REST API listens; without an address there is none.
+// API says where the REST API listens, and who may call it; without an address there is none.
 type API struct {
-	Listen []APIAddress
+	Listen    []APIListener
+	TokenFile string         // absolute; "" if callers on TCP need no token
+	Tokens    []access.Token // what is in it
+	TLS       APITLS
 }
 
-// APIAddress is what net.Listen takes: "tcp" with a loopback host and port, or "unix" with an absolute path.
+// APIListener is one address of the API, and what is said of it. What does not concern its kind of address is zero.
+type APIListener struct {
+	APIAddress
+	Mode         uint32 // permission bits of a unix socket's file
+	Owner, Group string // of that file, each a name or a number; "" for the hub's own
+	AllowUIDs    []int  // who may call on a unix socket; empty for anybody who gets that far
+}
+
+// APIAddress is what net.Listen takes: "tcp" with a host and port, or "unix" with an absolute path.
 type APIAddress struct {
 	Network, Address string
 }
@@ -31,6 +43,12 @@ func (a APIAddress) String() string {
 		return "unix:" + a.Address
 	}
 	return a.Address
+}
+
+// APITLS is what the API needs to speak TLS on TCP: the contents of PEM files, "" if they are not there. Without Cert it does not.
+type APITLS struct {
+	Cert, Key string
+	CA        string // who must have signed the certificate of a client; "" asks for none
 }
 
 // Log says how much is logged, and in which shape.

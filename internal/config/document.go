@@ -77,6 +77,10 @@ func (f *findings) hold(node *yaml.Node, want reflect.Type, key string) bool {
 		tag = node.ShortTag()
 	}
 	_, short := shortForms()[want]
+	if want == reflect.TypeFor[listenList]() && node.Kind == yaml.MappingNode { // one alone, which has the place of its list
+		one := *node
+		*node = yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{&one}, Line: one.Line, Column: one.Column}
+	}
 	switch {
 	case short && tag == "!!str":
 	case want.Kind() == reflect.Struct && node.Kind == yaml.MappingNode:
@@ -251,8 +255,8 @@ func expected(want reflect.Type) string {
 		return "always, on-failure or never, or {policy: …, delay: …}"
 	case reflect.TypeFor[transcriptEntry]():
 		return "the path of a file, none, or {file: …, format: …}"
-	case reflect.TypeFor[stringList]():
-		return "a text, or a list of them"
+	case reflect.TypeFor[listenList](), reflect.TypeFor[listenEntry]():
+		return "host:port, unix:/path, {listen: unix:/path, mode: …}, or a list of these"
 	case reflect.TypeFor[timeText]():
 		return "a time, such as 200ms, 30s or 5m"
 	case reflect.TypeFor[ageText]():

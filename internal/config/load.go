@@ -22,9 +22,13 @@ const envPrefix = "SERIALHUB"
 // scalars are the keys outside links, with their defaults: the ones that the environment can override.
 func scalars() map[string]any {
 	return map[string]any{
-		"api.listen": "127.0.0.1:7373",
-		"log.level":  "info",
-		"log.format": "text",
+		"api.listen":        "127.0.0.1:7373",
+		"api.token_file":    "",
+		"api.tls.cert":      "",
+		"api.tls.key":       "",
+		"api.tls.client_ca": "",
+		"log.level":         "info",
+		"log.format":        "text",
 	}
 }
 
@@ -52,38 +56,47 @@ func read(path string, limit int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, limit+1))
 }
 
-// parse turns the text of the file at path into a config, or into *Faults. The document is held against the
-// types first, with the place of every fault; viper then adds the defaults and the environment.
+// parse turns the text of the file at path into a config, or into *Faults.
 func parse(path string, text []byte) (*Config, error) {
+	written, found, err := decode(path, text)
+	if err != nil {
+		return nil, err
+	}
+	config := validate(written, filepath.Dir(path), found)
+	config.Path = path
+	if err := found.err(); err != nil {
+		return nil, err
+	}
+	return config, nil
+}
+
+// decode reads the text of the file at path as it is written. The document is held against the types first, with the place of every fault; viper
+// then adds the defaults and the environment. An error is *Faults if nothing of the document is of use.
+func decode(path string, text []byte) (*fileEntry, *findings, error) {
 	found := newFindings(path, text)
 	doc := readDocument(text, found)
 	if doc == nil {
-		return nil, found.err()
+		return nil, nil, found.err()
 	}
 	v := viper.New()
 	for key, value := range scalars() {
 		v.SetDefault(key, value)
 		variable := envPrefix + "_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 		if err := v.BindEnv(key, variable); err != nil {
-			return nil, fmt.Errorf("config: %w", err)
+			return nil, nil, fmt.Errorf("config: %w", err)
 		}
 		if os.Getenv(variable) != "" {
 			found.env[key] = variable
 		}
 	}
 	if err := v.MergeConfigMap(doc); err != nil {
-		return nil, fmt.Errorf("config: %s: %w", path, err)
+		return nil, nil, fmt.Errorf("config: %s: %w", path, err)
 	}
 	var written fileEntry
 	if err := v.UnmarshalExact(&written, strictly); err != nil {
-		return nil, fmt.Errorf("config: %s: %w", path, err)
+		return nil, nil, fmt.Errorf("config: %s: %w", path, err)
 	}
-	config := validate(&written, filepath.Dir(path), found)
-	config.Path = path
-	if err := found.err(); err != nil {
-		return nil, err
-	}
-	return config, nil
+	return &written, found, nil
 }
 
 // fileEntry, and the types below it, are the file as it is written. Every key is in lower case, as viper wants it.
@@ -96,7 +109,24 @@ type fileEntry struct {
 }
 
 type apiEntry struct {
-	Listen stringList `mapstructure:"listen" jsonschema_description:"A loopback host:port, unix:/path, a list of these, or none. Default: 127.0.0.1:7373."`
+	Listen    listenList  `mapstructure:"listen" jsonschema_description:"Where it answers: host:port, unix:/path, the long form, a list of these, or none. An address that others can reach needs token_file or tls.client_ca. Default: 127.0.0.1:7373."`
+	TokenFile string      `mapstructure:"token_file" jsonschema:"minLength=1" jsonschema_description:"File of the tokens of which callers on TCP must show one; a line is TOKEN, read TOKEN NAME, or admin TOKEN NAME. Default: they need none."`
+	TLS       apiTLSEntry `mapstructure:"tls" jsonschema_description:"Has the API speak HTTPS on TCP."`
+}
+
+// listenEntry is the long form of an address of the API; the short form is the address alone.
+type listenEntry struct {
+	Listen    string `mapstructure:"listen" jsonschema:"required,minLength=1" jsonschema_description:"host:port or unix:/path; a relative path is taken from the file's folder."`
+	Mode      string `mapstructure:"mode" jsonschema:"pattern=^0*[0-7]{1\\,3}$,default=0600" jsonschema_description:"Permissions of the file of a unix socket, in quotes."`
+	Owner     idText `mapstructure:"owner" jsonschema_description:"User of that file, a name or a number. Default: the hub's."`
+	Group     idText `mapstructure:"group" jsonschema_description:"Group of that file, a name or a number. Default: the hub's."`
+	AllowUIDs []int  `mapstructure:"allow_uids" jsonschema_description:"Unix sockets: who may call. Empty: whoever the file's mode lets in."`
+}
+
+type apiTLSEntry struct {
+	Cert     string `mapstructure:"cert" jsonschema:"minLength=1" jsonschema_description:"PEM file of the hub's certificate, and of those between it and its authority."`
+	Key      string `mapstructure:"key" jsonschema:"minLength=1" jsonschema_description:"PEM file of the key to cert."`
+	ClientCA string `mapstructure:"client_ca" jsonschema:"minLength=1" jsonschema_description:"PEM file of who must have signed a client's certificate. Default: clients need none."`
 }
 
 type logEntry struct {
@@ -167,8 +197,8 @@ type endEntry struct {
 	FlowControl string   `mapstructure:"flow_control" jsonschema:"enum=none,enum=hardware,enum=software,default=none" jsonschema_description:"Device: how either side holds the other up: none, hardware (RTS/CTS) or software (XON/XOFF)."`
 }
 
-// stringList is written as a list of strings, or as a single one.
-type stringList []string
+// listenList is written as a list of addresses, or as a single one.
+type listenList []listenEntry
 
 // timeText is a span of time as people write it, such as 200ms.
 type timeText string
@@ -185,7 +215,8 @@ type idText string
 // shortForms are the types that a plain string may stand for, and what it stands for.
 func shortForms() map[reflect.Type]func(string) any {
 	return map[reflect.Type]func(string) any{
-		reflect.TypeFor[stringList]():      func(s string) any { return []string{s} },
+		reflect.TypeFor[listenList]():      func(s string) any { return listenList{{Listen: s}} },
+		reflect.TypeFor[listenEntry]():     func(s string) any { return listenEntry{Listen: s} },
 		reflect.TypeFor[endEntry]():        func(s string) any { return endEntry{Listen: s} },
 		reflect.TypeFor[restartEntry]():    func(s string) any { return map[string]any{"policy": s} },
 		reflect.TypeFor[transcriptEntry](): func(s string) any { return map[string]any{"file": s} },

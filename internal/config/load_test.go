@@ -68,7 +68,7 @@ func TestLoad(t *testing.T) {
 	}
 	want := &config.Config{
 		Path: path,
-		API:  config.API{Listen: []config.APIAddress{{Network: "tcp", Address: "127.0.0.1:7373"}}},
+		API:  config.API{Listen: []config.APIListener{{APIAddress: config.APIAddress{Network: "tcp", Address: "127.0.0.1:7373"}}}},
 		Log:  config.Log{Level: slog.LevelInfo, Format: "text"},
 		Links: []config.Link{
 			link("dbg", "/run/dbg-a", "/run/dbg-b"),
@@ -87,7 +87,7 @@ func TestLoadValues(t *testing.T) {
 	}{
 		{"no links", "links: []", func(c *config.Config) bool { return len(c.Links) == 0 }},
 		{"an API elsewhere", "api: {listen: '[::1]:80'}\nlinks: []", func(c *config.Config) bool {
-			return c.API.Listen[0] == config.APIAddress{Network: "tcp", Address: "[::1]:80"}
+			return c.API.Listen[0].APIAddress == config.APIAddress{Network: "tcp", Address: "[::1]:80"}
 		}},
 		{"an API on several addresses", "api: {listen: [localhost:0, unix:/run/hub.sock]}\nlinks: []", func(c *config.Config) bool {
 			return len(c.API.Listen) == 2 && c.API.Listen[1].String() == "unix:/run/hub.sock"

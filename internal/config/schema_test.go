@@ -48,8 +48,9 @@ func makeSchema(t *testing.T) []byte {
 			return long(of, &jsonschema.Schema{Type: "string", Enum: []any{Always, OnFailure, Never}})
 		case reflect.TypeFor[transcriptEntry]():
 			return long(of, &jsonschema.Schema{Type: "string", MinLength: new(uint64(1))})
-		case reflect.TypeFor[stringList]():
-			return &jsonschema.Schema{OneOf: []*jsonschema.Schema{text(), {Type: "array", Items: text()}}}
+		case reflect.TypeFor[listenList]():
+			one := long(reflect.TypeFor[listenEntry](), text())
+			return &jsonschema.Schema{OneOf: append(one.OneOf, &jsonschema.Schema{Type: "array", Items: one})}
 		}
 		return numberOrText(of)
 	}
@@ -157,6 +158,9 @@ func TestReferenceIsWhole(t *testing.T) {
 	}
 	text = example.ReplaceAll(text, []byte("$1$2"))
 	text = bytes.ReplaceAll(text, []byte("/etc/serialhub/"), []byte(dir+"/"))
+	if err := os.WriteFile(filepath.Join(dir, "tokens"), []byte("0123456789abcdef"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	file := filepath.Join(dir, "links.yaml")
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
@@ -168,13 +172,14 @@ func TestReferenceIsWhole(t *testing.T) {
 		t.Errorf("the schema says %v", err)
 	}
 	for indent, types := range map[int][]reflect.Type{
-		4: {reflect.TypeFor[behaviourEntry]()},
-		6: {reflect.TypeFor[endEntry](), reflect.TypeFor[restartEntry](), reflect.TypeFor[transcriptEntry]()},
+		2: {reflect.TypeFor[apiEntry](), reflect.TypeFor[logEntry]()},
+		4: {reflect.TypeFor[behaviourEntry](), reflect.TypeFor[apiTLSEntry]()},
+		6: {reflect.TypeFor[listenEntry](), reflect.TypeFor[endEntry](), reflect.TypeFor[restartEntry](), reflect.TypeFor[transcriptEntry]()},
 	} {
 		for _, of := range types {
 			_, keys := keysOf(of)
 			for _, key := range keys {
-				if !regexp.MustCompile(fmt.Sprintf(`(?m)^ {%d}%s: `, indent, key)).Match(text) {
+				if !regexp.MustCompile(fmt.Sprintf(`(?m)^ {%d}%s:`, indent, key)).Match(text) {
 					t.Errorf("reference.yaml does not have %s", key)
 				}
 			}

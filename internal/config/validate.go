@@ -20,9 +20,13 @@ type checker struct {
 	texts map[string]string // of the files that keys name, each read once
 }
 
+func newChecker(dir string, found *findings) *checker {
+	return &checker{findings: found, dir: dir, names: map[string]string{}, used: claims{}, logs: map[string]string{}, rules: endRules(), texts: map[string]string{}}
+}
+
 func validate(written *fileEntry, dir string, found *findings) *Config {
-	c := &checker{findings: found, dir: dir, names: map[string]string{}, used: claims{}, logs: map[string]string{}, rules: endRules(), texts: map[string]string{}}
-	config := &Config{API: API{Listen: c.apiAddresses(written.API.Listen)}}
+	c := newChecker(dir, found)
+	config := &Config{API: c.api(&written.API)}
 	var err error
 	if config.Log.Level, err = ParseLevel(written.Log.Level); err != nil {
 		c.add("log.level", "%s", err)

@@ -140,14 +140,24 @@ func connectable(end End) error {
 // file reads what is said of the file of a socket or of a pseudo-terminal.
 func (c *checker) file(end *End, entry *endEntry, key string) {
 	if c.written(key + ".mode") {
-		mode, err := strconv.ParseUint(entry.Mode, 8, 32)
-		if err != nil || mode > 0o777 {
-			c.add(key+".mode", `%q is not a mode of a file, such as "0660"`, entry.Mode)
-		}
-		end.Mode = uint32(mode)
+		end.Mode = c.mode(key+".mode", entry.Mode)
 	}
 	end.Owner, end.Group = string(entry.Owner), string(entry.Group)
-	for _, id := range []struct{ key, value string }{{"owner", end.Owner}, {"group", end.Group}} {
+	c.ids(key, end.Owner, end.Group)
+}
+
+// mode reads the permissions of a file.
+func (c *checker) mode(key, text string) uint32 {
+	mode, err := strconv.ParseUint(text, 8, 32)
+	if err != nil || mode > 0o777 {
+		c.add(key, `%q is not a mode of a file, such as "0660"`, text)
+	}
+	return uint32(mode)
+}
+
+// ids looks whether an owner and a group that are numbers can be.
+func (c *checker) ids(key, owner, group string) {
+	for _, id := range []struct{ key, value string }{{"owner", owner}, {"group", group}} {
 		n, err := strconv.ParseInt(id.value, 10, 64)
 		if errors.Is(err, strconv.ErrRange) || err == nil && (n < 0 || n > 1<<32-2) {
 			c.add(key+"."+id.key, "%s is not the number of a user or a group", id.value)
@@ -155,14 +165,19 @@ func (c *checker) file(end *End, entry *endEntry, key string) {
 	}
 }
 
-// peers reads what is said of those who come.
-func (c *checker) peers(end *End, entry *endEntry, key string) {
-	for i, uid := range entry.AllowUIDs {
+// uids reads allow_uids.
+func (c *checker) uids(key string, list []int) []int {
+	for i, uid := range list {
 		if uid < 0 || uid > 1<<32-2 {
 			c.add(fmt.Sprintf("%s.allow_uids[%d]", key, i), "%d is not a uid", uid)
 		}
 	}
-	end.AllowUIDs = entry.AllowUIDs
+	return list
+}
+
+// peers reads what is said of those who come.
+func (c *checker) peers(end *End, entry *endEntry, key string) {
+	end.AllowUIDs = c.uids(key, entry.AllowUIDs)
 	if c.written(key + ".when_busy") {
 		end.WhenBusy = oneOf(c, key+".when_busy", entry.WhenBusy, BusyReject, BusyReplace, BusyQueue)
 	}

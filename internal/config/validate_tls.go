@@ -48,7 +48,7 @@ func (c *checker) tls(end *End, entry *endEntry, key, at string) {
 	hasCert, hasKey := c.written(key+".cert"), c.written(key+".key")
 	switch {
 	case hasCert && hasKey:
-		end.TLS.Cert, end.TLS.Key = c.keyPair(entry, key)
+		end.TLS.Cert, end.TLS.Key = c.keyPair(key, entry.Cert, entry.Key)
 	case hasCert:
 		c.add(key+".key", "is missing; cert and key go together")
 	case hasKey:
@@ -70,29 +70,29 @@ func (c *checker) serverName(key, name string) string {
 
 // keyPair reads a certificate and its key, and holds them against each other. A certificate that has expired is none of
 // the file's faults: it would keep a hub from starting, and everything else in the file from changing.
-func (c *checker) keyPair(entry *endEntry, key string) (cert, private string) {
-	cert = c.pem(key+".cert", entry.Cert, "CERTIFICATE")
-	private = c.pem(key+".key", entry.Key, "PRIVATE KEY")
+func (c *checker) keyPair(key, certFile, keyFile string) (cert, private string) {
+	cert = c.pem(key+".cert", certFile, "CERTIFICATE")
+	private = c.pem(key+".key", keyFile, "PRIVATE KEY")
 	if cert == "" || private == "" {
 		return cert, private
 	}
-	certs := c.certificates(key+".cert", entry.Cert, cert)
+	certs := c.certificates(key+".cert", certFile, cert)
 	if certs == nil {
 		return cert, private
 	}
 	if why := unusable(certs[0].PublicKey); why != "" {
-		c.add(key+".cert", "the certificate in %s is of no use for TLS: %s; make one with a key of P-256, for example", c.path(entry.Cert), why)
+		c.add(key+".cert", "the certificate in %s is of no use for TLS: %s; make one with a key of P-256, for example", c.path(certFile), why)
 		return cert, private
 	}
 	_, err := tls.X509KeyPair([]byte(cert), []byte(private))
 	switch {
 	case err == nil:
 	case !strings.Contains(err.Error(), "does not match"): // crypto/tls has no error to compare with
-		c.add(key+".key", "the key in %s is broken or of a kind that cannot be used: %s; RSA, ECDSA with P-256, P-384 or P-521, and Ed25519 can", c.path(entry.Key), err)
+		c.add(key+".key", "the key in %s is broken or of a kind that cannot be used: %s; RSA, ECDSA with P-256, P-384 or P-521, and Ed25519 can", c.path(keyFile), err)
 	case len(certs) > 1:
-		c.add(key+".key", "%s is not the key of the first certificate in %s: %s; the hub's own has to be the first, before those that signed it", c.path(entry.Key), c.path(entry.Cert), err)
+		c.add(key+".key", "%s is not the key of the first certificate in %s: %s; the hub's own has to be the first, before those that signed it", c.path(keyFile), c.path(certFile), err)
 	default:
-		c.add(key+".key", "%s is not the key of the certificate in %s: %s; if both are just being renewed, reload when they are there", c.path(entry.Key), c.path(entry.Cert), err)
+		c.add(key+".key", "%s is not the key of the certificate in %s: %s; if both are just being renewed, reload when they are there", c.path(keyFile), c.path(certFile), err)
 	}
 	return cert, private
 }
@@ -156,7 +156,7 @@ func (c *checker) certificates(key, name, text string) []*x509.Certificate {
 // pem reads the file that key names, if it is written. It has to have a block of a type whose name ends with kind; else a fault is
 // noted, and "" returned.
 func (c *checker) pem(key, name, kind string) string {
-	if !c.written(key) {
+	if !c.has(key) {
 		return ""
 	}
 	text, err := c.text(name)

@@ -28,18 +28,24 @@ type Need struct {
 	Stashes int // one for each link, also of those that do not run
 	Buffers int // of links, one for each direction
 	Extra   int // of ends that take more than one that listens on a plain socket
+	Callers int // of the API, as many as there may be; with fewer, fewer can call at once
+}
+
+// needed is what there have to be descriptors for, and busy what there should be, when every link is held up at once.
+func (n Need) needed() (need, busy uint64) {
+	fixed := uint64(n.Stashes + n.Buffers + n.Extra + others)
+	return uint64(n.Links*perLink) + fixed, uint64(n.Links*perBusyLink) + fixed
 }
 
 // Fit raises the limit of descriptors (RLIMIT_NOFILE of getrlimit(2)) to what the links need, as far as the hub may.
 // It returns ErrDescriptors if they cannot all be connected then, and logs a warning if they cannot all be busy.
 func Fit(n Need, log *slog.Logger) error {
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return os.NewSyscallError("getrlimit", err)
+	limit, err := current()
+	if err != nil {
+		return err
 	}
-	fixed := uint64(n.Stashes + n.Buffers + n.Extra + others)
-	need, busy := uint64(n.Links*perLink)+fixed, uint64(n.Links*perBusyLink)+fixed
-	for _, want := range []uint64{busy, need} { // raising the hard limit is for the privileged, and has a bound of its own: fs.nr_open
+	need, busy := n.needed()
+	for _, want := range []uint64{busy + uint64(n.Callers), busy, need} { // raising the hard limit is for the privileged, and has a bound of its own: fs.nr_open
 		if limit.Cur < want {
 			raised := unix.Rlimit{Cur: max(want, limit.Max), Max: max(want, limit.Max)}
 			if unix.Setrlimit(unix.RLIMIT_NOFILE, &raised) == nil {
@@ -56,4 +62,22 @@ func Fit(n Need, log *slog.Logger) error {
 			"links", n.Links, "limit", limit.Cur, "better", busy)
 	}
 	return nil
+}
+
+// ForCallers is how many descriptors the callers of the API may take: as many as there may be, or what the links leave of the limit.
+func ForCallers(n Need) int {
+	limit, err := current()
+	if err != nil {
+		return others / 2
+	}
+	spare := others / 2
+	if _, busy := n.needed(); limit.Cur > busy {
+		spare += int(min(limit.Cur-busy, uint64(n.Callers)))
+	}
+	return min(n.Callers, spare)
+}
+
+func current() (limit unix.Rlimit, err error) {
+	err = unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
+	return limit, os.NewSyscallError("getrlimit", err)
 }

@@ -180,28 +180,30 @@ func (e LinkState) Valid() bool {
 
 // Defines values for ProblemType.
 const (
-	ProblemBadBody          ProblemType = "urn:serialhub:problem:bad-body"
-	ProblemBadParameter     ProblemType = "urn:serialhub:problem:bad-parameter"
-	ProblemBadRequest       ProblemType = "urn:serialhub:problem:bad-request"
-	ProblemBodyTooLarge     ProblemType = "urn:serialhub:problem:body-too-large"
-	ProblemCrossSite        ProblemType = "urn:serialhub:problem:cross-site"
-	ProblemEndBusy          ProblemType = "urn:serialhub:problem:end-busy"
-	ProblemForbidden        ProblemType = "urn:serialhub:problem:forbidden"
-	ProblemForeignHost      ProblemType = "urn:serialhub:problem:foreign-host"
-	ProblemInternal         ProblemType = "urn:serialhub:problem:internal"
-	ProblemMethodNotAllowed ProblemType = "urn:serialhub:problem:method-not-allowed"
-	ProblemNoBreak          ProblemType = "urn:serialhub:problem:no-break"
-	ProblemNoScrollback     ProblemType = "urn:serialhub:problem:no-scrollback"
-	ProblemNoSuchLink       ProblemType = "urn:serialhub:problem:no-such-link"
-	ProblemNoSuchPath       ProblemType = "urn:serialhub:problem:no-such-path"
-	ProblemNotAWebSocket    ProblemType = "urn:serialhub:problem:not-a-websocket"
-	ProblemNotAttachable    ProblemType = "urn:serialhub:problem:not-attachable"
-	ProblemNotReady         ProblemType = "urn:serialhub:problem:not-ready"
-	ProblemNotSent          ProblemType = "urn:serialhub:problem:not-sent"
-	ProblemOtherPeer        ProblemType = "urn:serialhub:problem:other-peer"
-	ProblemReloadFailed     ProblemType = "urn:serialhub:problem:reload-failed"
-	ProblemStopping         ProblemType = "urn:serialhub:problem:stopping"
-	ProblemUnauthorized     ProblemType = "urn:serialhub:problem:unauthorized"
+	ProblemBadBody            ProblemType = "urn:serialhub:problem:bad-body"
+	ProblemBadParameter       ProblemType = "urn:serialhub:problem:bad-parameter"
+	ProblemBadRequest         ProblemType = "urn:serialhub:problem:bad-request"
+	ProblemBodyTooLarge       ProblemType = "urn:serialhub:problem:body-too-large"
+	ProblemCrossSite          ProblemType = "urn:serialhub:problem:cross-site"
+	ProblemEndBusy            ProblemType = "urn:serialhub:problem:end-busy"
+	ProblemForbidden          ProblemType = "urn:serialhub:problem:forbidden"
+	ProblemForeignHost        ProblemType = "urn:serialhub:problem:foreign-host"
+	ProblemInternal           ProblemType = "urn:serialhub:problem:internal"
+	ProblemMethodNotAllowed   ProblemType = "urn:serialhub:problem:method-not-allowed"
+	ProblemNoBreak            ProblemType = "urn:serialhub:problem:no-break"
+	ProblemNoScrollback       ProblemType = "urn:serialhub:problem:no-scrollback"
+	ProblemNoSuchLink         ProblemType = "urn:serialhub:problem:no-such-link"
+	ProblemNoSuchPath         ProblemType = "urn:serialhub:problem:no-such-path"
+	ProblemNotAWebSocket      ProblemType = "urn:serialhub:problem:not-a-websocket"
+	ProblemNotAttachable      ProblemType = "urn:serialhub:problem:not-attachable"
+	ProblemNotReady           ProblemType = "urn:serialhub:problem:not-ready"
+	ProblemNotSent            ProblemType = "urn:serialhub:problem:not-sent"
+	ProblemOtherPeer          ProblemType = "urn:serialhub:problem:other-peer"
+	ProblemReloadFailed       ProblemType = "urn:serialhub:problem:reload-failed"
+	ProblemStopping           ProblemType = "urn:serialhub:problem:stopping"
+	ProblemTooManyConnections ProblemType = "urn:serialhub:problem:too-many-connections"
+	ProblemTooManyStreams     ProblemType = "urn:serialhub:problem:too-many-streams"
+	ProblemUnauthorized       ProblemType = "urn:serialhub:problem:unauthorized"
 )
 
 // Valid indicates whether the value is a known member of the ProblemType enum.
@@ -248,6 +250,10 @@ func (e ProblemType) Valid() bool {
 	case ProblemReloadFailed:
 		return true
 	case ProblemStopping:
+		return true
+	case ProblemTooManyConnections:
+		return true
+	case ProblemTooManyStreams:
 		return true
 	case ProblemUnauthorized:
 		return true
@@ -554,6 +560,8 @@ type Problem struct {
 	// | `internal` | 500 | the hub has failed; its log says why |
 	// | `not-ready` | 503 | not every link is open |
 	// | `stopping` | 503 | the hub is on its way out |
+	// | `too-many-streams` | 503 | the hub has as many streams as it serves at once |
+	// | `too-many-connections` | 503 | the hub has as many connections as it serves at once |
 	Type ProblemType `json:"type"`
 
 	// Title What the type means.
@@ -598,6 +606,8 @@ type Problem struct {
 // | `internal` | 500 | the hub has failed; its log says why |
 // | `not-ready` | 503 | not every link is open |
 // | `stopping` | 503 | the hub is on its way out |
+// | `too-many-streams` | 503 | the hub has as many streams as it serves at once |
+// | `too-many-connections` | 503 | the hub has as many connections as it serves at once |
 type ProblemType string
 
 // Sent What was said.
@@ -665,6 +675,9 @@ type NoSuchLink = Problem
 
 // Stopping Why a call was refused or has failed (RFC 9457).
 type Stopping = Problem
+
+// TooManyStreams Why a call was refused or has failed (RFC 9457).
+type TooManyStreams = Problem
 
 // Unauthorized Why a call was refused or has failed (RFC 9457).
 type Unauthorized = Problem
