@@ -341,3 +341,24 @@ func BenchmarkPublish(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkHandOver writes a history down that is full, and reads it.
+func BenchmarkHandOver(b *testing.B) {
+	log := events.NewLog()
+	for n := range kept {
+		log.Publish(events.Event{Type: events.Connected, Link: "dbg", End: "a", Peer: &events.Peer{PID: n, Command: "qemu-system-i386", VM: "win7-debugger"}})
+	}
+	var h events.History
+	b.ReportAllocs()
+	for b.Loop() {
+		text, err := json.Marshal(log.History())
+		if err == nil {
+			h = events.History{}
+			err = json.Unmarshal(text, &h)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		events.Restore(h)
+	}
+}
