@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,15 +47,17 @@ func (o *changeOptions) change(names []string, call func(ctx context.Context, hu
 	}
 	defer hub.Close()
 	var links []rest.Link
-	var failed []error
+	var failed error
 	for _, name := range names {
 		link, err := call(context.Background(), hub, name)
-		if nobody := (*client.NoHubError)(nil); errors.As(err, &nobody) {
-			failed = append(failed, err)
-			break // nor for the next
+		if err != nil && failed != nil {
+			note(os.Stderr, "%v", failed)
 		}
 		if err != nil {
-			failed = append(failed, err)
+			failed = err
+			if nobody := (*client.NoHubError)(nil); errors.As(err, &nobody) {
+				break // nor for the next
+			}
 			continue
 		}
 		links = append(links, link)
@@ -63,11 +66,9 @@ func (o *changeOptions) change(names []string, call func(ctx context.Context, hu
 		}
 	}
 	if o.output.isJSON() && len(links) > 0 {
-		if err := writeLinks(o.out(), names, links); err != nil {
-			failed = append(failed, err)
-		}
+		failed = cmp.Or(failed, writeLinks(o.out(), names, links))
 	}
-	return outcome(errors.Join(failed...))
+	return outcome(failed)
 }
 
 func resetCommand() *cobra.Command {

@@ -28,6 +28,7 @@ func TestReset(t *testing.T) {
 
 	p.says(0, `dbg: stopped\nconsole1: stopped\n`, ``, "stop", "dbg", "console1")
 	p.says(1, `dbg: stopped\n`, `serialhub: there is no link "consle2"; did you mean console2\?\n`, "stop", "consle2", "dbg")
+	p.says(1, `dbg: stopped\n`, `serialhub: there is no link "xyz".*\nserialhub: there is no link "dgb"; did you mean dbg\?\n`, "stop", "xyz", "dbg", "dgb", "-o", "text")
 	p.says(0, `(dbg|console[12]): (starting|waiting for both peers)\n(dbg|console[12]): (starting|waiting for both peers)\n`, ``, "start", "console2", "dbg")
 	p.says(0, `\{\n  "links": \[\n    \{\n      "name": "dbg",.*"name": "console1",.*`, ``, "start", "dbg", "console1", "-o", "json")
 	p.says(2, ``, `serialhub: which link\? Name it: serialhub stop LINK… \[flags\]\n`, "stop")

@@ -32,8 +32,9 @@ func statusCommand() *cobra.Command {
 		Long: `Status shows a table of the links, or of those that are named; of one alone, all that is
 known of it. A→B is how much of what a's peers have said has reached those of b.
 
-With --watch the table stays and changes, and shows how fast bytes cross, until q or Ctrl-C.
-If the hub goes away, status says so and goes on when it is back.`,
+With --watch the table stays and changes, and shows how fast bytes cross, until q or Ctrl-C;
+the arrows, space and b scroll it. If the hub goes away, status says so and goes on when it
+is back.`,
 		Example: `  serialhub status
   serialhub status dbg
   serialhub status --watch

@@ -144,7 +144,7 @@ func refuse(kind string, status int, detail string) http.HandlerFunc {
 	}
 }
 
-// TestNoRight says what to give, and which role is needed.
+// TestNoRight says what to give.
 func TestNoRight(t *testing.T) {
 	unknown, forbidden := refuse("unauthorized", 401, "no token"), refuse("forbidden", 403, "this token may only read")
 	hub := clienttest.Start(t, "", clienttest.Routes{
@@ -157,10 +157,10 @@ func TestNoRight(t *testing.T) {
 		{"status --watch", "", "the hub at ADDRESS wants a token with the role read: give it by " + token},
 		{"tap dbg", "", "the hub at ADDRESS wants a token with the role read: give it by " + token},
 		{"reset dbg", "", "the hub at ADDRESS wants a token with the role admin: give it by " + token},
-		{"reset dbg", "SERIALHUB_TOKEN=x", "the hub at ADDRESS does not know the token that it was given; it wants one with the role admin, by " + token},
-		{"stop dbg", "SERIALHUB_TOKEN=x", "this token may only read; it needs the role admin, which the token does not have: give another one by " + token},
-		{"reload", "SERIALHUB_TOKEN=x", "this token may only read; it needs the role admin, which the token does not have: give another one by " + token},
-		{"attach dbg --end a", "", "this token may only read; it needs the role admin"},
+		{"reset dbg", "SERIALHUB_TOKEN=x", "the hub at ADDRESS does not know the token from SERIALHUB_TOKEN; it wants one with the role admin, by " + token},
+		{"stop dbg", "SERIALHUB_TOKEN=x", "this token may only read (the token is the one from SERIALHUB_TOKEN); another one is given by " + token},
+		{"reload", "SERIALHUB_TOKEN=x", "this token may only read (the token is the one from SERIALHUB_TOKEN); another one is given by " + token},
+		{"attach dbg --end a", "", "this token may only read"},
 	} {
 		code, out, errs := calls(t, "", []string{row.variable + "="}, append(strings.Fields(row.line), "--api", hub.Address)...)
 		if want := "serialhub: " + strings.ReplaceAll(row.want, "ADDRESS", hub.Address) + "\n"; code != 1 || out != "" || errs != want {

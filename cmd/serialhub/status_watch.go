@@ -114,11 +114,15 @@ func (l look) draw(style table.Style, names int) (top, scrolled []string) {
 	} else {
 		top = style.Summary(l.status)
 	}
-	lines := style.Links(l.links, l.rates)
-	if names == 1 {
-		lines = style.Link(l.links[0], l.rates)
-	}
+	lines := l.table(style, names)
 	return append(top, "", lines[0]), lines[1:]
+}
+
+func (l look) table(style table.Style, names int) []string {
+	if names == 1 {
+		return style.Link(l.links[0], l.rates)
+	}
+	return style.Links(l.links, l.rates)
 }
 
 // print writes a table each time, for what is no terminal that could show a page.
@@ -142,9 +146,8 @@ func (o *statusOptions) print(ctx context.Context, hub *client.Client, names []s
 		if gone {
 			return
 		}
-		_, lines := l.draw(styleFor(os.Stdout), len(names))
-		head, _ := l.draw(styleFor(os.Stdout), len(names))
-		os.Stdout.WriteString(strings.Join(append(head[len(head)-1:], lines...), "\n") + "\n\n") //nolint:errcheck // SIGPIPE says it
+		lines := l.table(styleFor(os.Stdout), len(names))
+		os.Stdout.WriteString(strings.Join(lines, "\n") + "\n\n") //nolint:errcheck // SIGPIPE says it
 	}
 	show(first)
 	return o.again(ctx, hub, names, meter, first, show)

@@ -27,7 +27,7 @@ func guarded(t *testing.T, h *hub) (url string) {
 	address := free.Addr().String()
 	free.Close()
 	log := slog.New(slog.DiscardHandler)
-	front, err := api.NewFront(handler(t, api.Parts{Hub: h, Reloader: h, Log: log}), config.API{
+	front, err := api.NewFront(handler(t, api.Parts{Hub: h, Reloader: h, Metrics: http.HandlerFunc(h.serveMetrics), Log: log}), config.API{
 		Listen:    []config.APIListener{{APIAddress: config.APIAddress{Network: "tcp", Address: address}}},
 		TokenFile: "/etc/serialhub/tokens",
 		Tokens:    []access.Token{{Secret: "secret-of-admin", Role: access.Admin, Name: "admin"}, {Secret: "secret-of-read", Role: access.Read, Name: "read"}},
@@ -52,9 +52,6 @@ func TestEveryCallTakesAToken(t *testing.T) {
 	url := guarded(t, h)
 	changes := []string{"attachToLink", "breakLink", "reloadConfig", "resetLink", "resetLinkByGet", "sendToLink", "startLink", "stopLink"}
 	for _, call := range resttest.MustLoad(t).Calls {
-		if isToBeBuilt(call.ID + " ") {
-			continue
-		}
 		for token, want := range map[string]int{"": 401, "secret-of-nobody": 401, "secret-of-read": 403, "secret-of-admin": 0} {
 			if token == "secret-of-read" && !slices.Contains(changes, call.ID) {
 				want = 0

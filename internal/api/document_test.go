@@ -44,7 +44,7 @@ func (s *suite) Run() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	unseen := slices.DeleteFunc(d.Unseen(), isToBeBuilt)
+	unseen := slices.DeleteFunc(d.Unseen(), isOfTheRouter)
 	if len(unseen) > 0 {
 		fmt.Fprintf(os.Stderr, "FAIL: no test has seen what the document has:\n\t%s\n", strings.Join(unseen, "\n\t"))
 		return 1
@@ -52,15 +52,8 @@ func (s *suite) Run() int {
 	return code
 }
 
-// isToBeBuilt tells whether the document has something that the hub has not yet.
-func isToBeBuilt(what string) bool {
-	for _, part := range []string{"bad-request"} {
-		if strings.Contains(what, part) {
-			return true
-		}
-	}
-	return false
-}
+// isOfTheRouter tells whether a problem is one that only the router could find. It finds none today.
+func isOfTheRouter(what string) bool { return strings.Contains(what, "bad-request") }
 
 // handler makes the API's handler, each of whose answers has to be as the document says.
 func handler(t *testing.T, parts api.Parts) http.Handler {
@@ -125,7 +118,7 @@ func TestEveryCall(t *testing.T) {
 	}
 	for _, call := range resttest.MustLoad(t).Calls {
 		for _, way := range ways {
-			if !slices.Contains(call.Statuses(), way.status) || isToBeBuilt(call.ID+" ") || isStream(call) && way.status == "200" || ofALinkAlone(call, way.status) {
+			if !slices.Contains(call.Statuses(), way.status) || isStream(call) && way.status == "200" || ofALinkAlone(call, way.status) {
 				continue // it has tests of its own, where it ends
 			}
 			t.Run(call.ID+" "+way.status, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"serialhub/internal/rest"
@@ -146,6 +147,8 @@ func (c *Client) failure(ctx context.Context, err error) error {
 		says = fmt.Sprintf("nothing came within %v", answerTime)
 	case hasHungUp(err):
 		says = "it closed the connection"
+	case strings.Contains(err.Error(), "readLoopPeekFailLocked"): // net/http has no error to compare with
+		says = "what came is no answer (it was there before the call)"
 	}
 	return &LostError{Reason: fmt.Sprintf("the hub at %s did not answer: %s; is that address (%s) the API's, and not that of a link's end?", c.place.list(), says, c.place.By)}
 }

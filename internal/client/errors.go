@@ -93,23 +93,7 @@ func (c *Client) problem(response *http.Response, body []byte) error {
 		p.Detail = "the hub refuses: " + response.Status
 	}
 	p.Status = response.StatusCode
-	switch {
-	case p.Status == http.StatusUnauthorized && c.token == "":
-		p.Detail = fmt.Sprintf("the hub at %s wants a token: --token-file FILE, or the variable SERIALHUB_TOKEN", c.place.list())
-	case p.Status == http.StatusUnauthorized:
-		p.Detail = fmt.Sprintf("the hub at %s does not know the token %s", c.place.list(), c.tokenFrom())
-	case p.Status == http.StatusForbidden && c.token != "":
-		p.Detail += fmt.Sprintf(" (the token is %s)", c.tokenFrom())
-	}
 	return p
-}
-
-// tokenFrom says where the token is from.
-func (c *Client) tokenFrom() string {
-	if c.place.TokenBy == "" {
-		return "that it was shown"
-	}
-	return "from " + c.place.TokenBy
 }
 
 // stranger is the message for an answer that no hub gives.

@@ -70,7 +70,7 @@ func (c *Client) Events(ctx context.Context, link, last string) (*Events, error)
 		cancel(nil)
 		return nil, err
 	}
-	if err := c.checkStream(response); err != nil {
+	if err := c.checkStream(ctx, request, response); err != nil {
 		response.Body.Close() //nolint:errcheck // all of it that matters has been read
 		cancel(nil)
 		return nil, err
@@ -82,13 +82,13 @@ func (c *Client) Events(ctx context.Context, link, last string) (*Events, error)
 }
 
 // checkStream tells why an answer is no stream of events.
-func (c *Client) checkStream(response *http.Response) error {
+func (c *Client) checkStream(ctx context.Context, request *http.Request, response *http.Response) error {
 	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	if response.StatusCode == http.StatusOK && kind == "text/event-stream" {
 		return nil
 	}
 	text, _ := io.ReadAll(io.LimitReader(response.Body, longestAnswer))
-	return c.problem(response, text)
+	return c.explain(ctx, request, c.problem(response, text))
 }
 
 // Close ends the stream.

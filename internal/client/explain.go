@@ -28,7 +28,9 @@ func (c *Client) explain(ctx context.Context, request *http.Request, refused err
 	case rest.ProblemUnauthorized:
 		c.explainToken(p, rest.RoleFor(request.Method, request.URL.EscapedPath()))
 	case rest.ProblemForbidden:
-		c.explainRole(p, rest.RoleFor(request.Method, request.URL.EscapedPath()))
+		if c.token != "" {
+			p.Detail += fmt.Sprintf(" (the token is the one %s); another one is given by %s", c.tokenFrom(), howToken)
+		}
 	}
 	return p
 }
@@ -83,13 +85,13 @@ func (c *Client) explainToken(p *Problem, role string) {
 		p.Detail = fmt.Sprintf("the hub at %s wants a token with the role %s: give it by %s", c.place.list(), role, howToken)
 		return
 	}
-	p.Detail = fmt.Sprintf("the hub at %s does not know the token that it was given; it wants one with the role %s, by %s", c.place.list(), role, howToken)
+	p.Detail = fmt.Sprintf("the hub at %s does not know the token %s; it wants one with the role %s, by %s", c.place.list(), c.tokenFrom(), role, howToken)
 }
 
-// explainRole is about a caller whom the hub knows, and who may not do this.
-func (c *Client) explainRole(p *Problem, role string) {
-	p.Detail += "; it needs the role " + role
-	if c.token != "" {
-		p.Detail += fmt.Sprintf(", which the token does not have: give another one by %s", howToken)
+// tokenFrom says where the token is from.
+func (c *Client) tokenFrom() string {
+	if c.place.TokenBy == "" {
+		return "that it was shown"
 	}
+	return "from " + c.place.TokenBy
 }

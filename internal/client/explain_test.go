@@ -34,7 +34,7 @@ func TestNoSuchLink(t *testing.T) {
 		{"dbg", `{"links": [{"name": "other"}]}`, `there is no link "dbg"; the only one is other`},
 		{"dbg", `{}`, "there is none; the links are listed at /links"},
 	} {
-		hub := clienttest.Start(t, "", clienttest.Routes{"/links/": none, "GET /links": clienttest.Answer(row.list)})
+		hub := clienttest.Start(t, "", clienttest.Routes{"/links/": none, "/events": none, "GET /links": clienttest.Answer(row.list)})
 		c := newClient(t, "", hub.Address)
 		calls := map[string]func() error{
 			"link":   func() error { _, err := c.Link(t.Context(), row.name); return err },
@@ -42,6 +42,7 @@ func TestNoSuchLink(t *testing.T) {
 			"send":   func() error { return c.Send(t.Context(), row.name, "a", false, []byte("x")) },
 			"tap":    func() error { _, err := c.Tap(t.Context(), row.name, client.TapOptions{Format: "raw"}); return err },
 			"attach": func() error { _, err := c.Attach(t.Context(), row.name, "a", false); return err },
+			"events": func() error { _, err := c.Events(t.Context(), row.name, ""); return err },
 		}
 		for name, call := range calls {
 			if err := call(); err == nil || err.Error() != row.want {
@@ -61,6 +62,7 @@ func TestNoRight(t *testing.T) {
 				_, err := c.Tap(ctx, "dbg", client.TapOptions{Format: "raw"})
 				return err
 			},
+			func(ctx context.Context, c *client.Client) error { _, err := c.Events(ctx, "dbg", ""); return err },
 		},
 		"admin": {
 			func(ctx context.Context, c *client.Client) error { _, err := c.Stop(ctx, "dbg"); return err },
@@ -71,15 +73,19 @@ func TestNoRight(t *testing.T) {
 			},
 		},
 	} {
-		for _, kind := range []rest.ProblemType{rest.ProblemUnauthorized, rest.ProblemForbidden} {
-			hub := clienttest.Start(t, "", clienttest.Routes{"/": refuse(kind, http.StatusForbidden, "no")})
-			c := newClient(t, "", hub.Address)
-			for i, call := range calls {
-				err := call(t.Context(), c)
-				if err == nil || !strings.Contains(err.Error(), "the role "+role) || strings.Contains(err.Error(), "--token-file") != (kind == rest.ProblemUnauthorized) {
-					t.Errorf("%s, call %d: %v", kind, i, err)
-				}
+		hub := clienttest.Start(t, "", clienttest.Routes{"/": refuse(rest.ProblemUnauthorized, http.StatusUnauthorized, "no")})
+		c := newClient(t, "", hub.Address)
+		for i, call := range calls {
+			err := call(t.Context(), c)
+			if err == nil || !strings.Contains(err.Error(), "the role "+role) || !strings.Contains(err.Error(), "--token-file") {
+				t.Errorf("call %d: %v", i, err)
 			}
+		}
+	}
+	hub := clienttest.Start(t, "", clienttest.Routes{"/": refuse(rest.ProblemForbidden, http.StatusForbidden, "no")})
+	for token, want := range map[string]string{"": "no", "secret": "no (the token is the one that it was shown); another one is given by --token-file FILE or SERIALHUB_TOKEN"} {
+		if _, err := newClient(t, token, hub.Address).Stop(t.Context(), "dbg"); err == nil || err.Error() != want {
+			t.Errorf("with the token %q: %v", token, err)
 		}
 	}
 }

@@ -53,6 +53,9 @@ func (p *Page) Run(ctx context.Context, redraw <-chan struct{}) (err error) {
 			return context.Cause(ctx)
 		case <-redraw:
 		case keys = <-typed:
+			if keys == nil {
+				return nil // the terminal is gone
+			}
 		case got := <-signals:
 			switch got {
 			case unix.SIGPIPE, unix.SIGWINCH:
@@ -64,11 +67,14 @@ func (p *Page) Run(ctx context.Context, redraw <-chan struct{}) (err error) {
 				return nil
 			}
 		}
-		switch p.view.press(keys) {
-		case leave:
-			return nil
-		case suspend:
-			err = p.suspend()
+		for err == nil && len(keys) > 0 {
+			var meaning int
+			switch meaning, keys = p.view.press(keys); meaning {
+			case leave:
+				return nil
+			case suspend:
+				err = p.suspend()
+			}
 		}
 		if err != nil {
 			return err
@@ -76,8 +82,9 @@ func (p *Page) Run(ctx context.Context, redraw <-chan struct{}) (err error) {
 	}
 }
 
-// readKeys passes on what is typed, until the terminal is gone.
+// readKeys passes on what is typed, and closes the channel when the terminal is gone.
 func readKeys(in *os.File, typed chan<- []byte) {
+	defer close(typed)
 	buffer := make([]byte, 256)
 	for {
 		n, err := in.Read(buffer)

@@ -21,8 +21,9 @@ const (
 
 const ctrlC, ctrlZ, ctrlBackslash = 3, 26, 28
 
-// press takes what was typed at once: keys, or sequences that stand for them. What it does not know does nothing.
-func (v *view) press(typed []byte) int {
+// press takes what was typed at once: keys, or sequences that stand for them. What it does not know does nothing. It stops at a key that does
+// not scroll, and returns what that means, and the rest.
+func (v *view) press(typed []byte) (meaning int, rest []byte) {
 	for len(typed) > 0 {
 		size := 1
 		if typed[0] == '\x1b' {
@@ -30,9 +31,9 @@ func (v *view) press(typed []byte) int {
 		}
 		switch key := string(typed[:size]); key {
 		case "q", "Q", string(rune(ctrlC)), string(rune(ctrlBackslash)):
-			return leave
+			return leave, typed[size:]
 		case string(rune(ctrlZ)):
-			return suspend
+			return suspend, typed[size:]
 		case "j", "\r", "\x1b[B", "\x1bOB":
 			v.first++
 		case "k", "\x1b[A", "\x1bOA":
@@ -49,7 +50,7 @@ func (v *view) press(typed []byte) int {
 		v.first = max(v.first, 0)
 		typed = typed[size:]
 	}
-	return stay
+	return stay, nil
 }
 
 // sequence is how long the sequence is that some bytes begin with, as terminals send them for a key.

@@ -38,8 +38,8 @@ func TestViewScrolls(t *testing.T) {
 		{"", 1, 9, "top"},
 		{"g", 5, 0, "top|q leaves"},
 	} {
-		if got := v.press([]byte(row.typed)); got != stay {
-			t.Errorf("%q: %d", row.typed, got)
+		if got, rest := v.press([]byte(row.typed)); got != stay || len(rest) > 0 {
+			t.Errorf("%q: %d, %q", row.typed, got, rest)
 		}
 		if got := strings.Join(v.lines(row.height, 80, draw(row.lines)), "|"); got != row.want {
 			t.Errorf("after %q: %s, want %s", row.typed, got, row.want)
@@ -48,9 +48,9 @@ func TestViewScrolls(t *testing.T) {
 	if got := v.lines(3, 10, draw(9)); !slices.Equal(got, []string{"top", "line 1", "1 to 1 of "}) {
 		t.Errorf("a narrow one: %q", got)
 	}
-	for typed, want := range map[string]int{"q": leave, "\x03": leave, "\x1c": leave, "jjq": leave, "\x1a": suspend, "\x1bq": leave} {
-		if got := v.press([]byte(typed)); got != want {
-			t.Errorf("%q: %d, want %d", typed, got, want)
+	for typed, want := range map[string]int{"q": leave, "\x03": leave, "\x1c": leave, "jjq": leave, "\x1a": suspend, "\x1bq": leave, "j\x1a": suspend} {
+		if got, rest := v.press([]byte(typed + "xyz")); got != want || string(rest) != "xyz" {
+			t.Errorf("%q: %d, %q, want %d", typed, got, rest, want)
 		}
 	}
 }

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	alertsFile    = "../../configs/alerts.yaml"
-	dashboardFile = "../../configs/dashboard.json"
+	alertsFile    = "../../configs/prometheus/alerts.yaml"
+	dashboardFile = "../../configs/prometheus/dashboard.json"
 )
 
 // known are the labels of each series that the hub has.

@@ -215,9 +215,13 @@ func TestBadFilesOfTokens(t *testing.T) {
 		"a\nread a": "tokens: line 2 has the same token as line 1",
 		admin:       "tokens is open to everybody on this machine (mode 0604)",
 	} {
-		testenv.WriteFile(t, filepath.Join(dir, "tokens"), text)
+		tokens, mode := filepath.Join(dir, "tokens"), os.FileMode(0o600)
 		if text == admin {
-			os.Chmod(filepath.Join(dir, "tokens"), 0o604)
+			mode = 0o604
+		}
+		testenv.WriteFile(t, tokens, text)
+		if err := os.Chmod(tokens, mode); err != nil {
+			t.Fatal(err)
 		}
 		for _, args := range [][]string{{"-c", file}, {"check", "-c", file}} {
 			out, err := exec.Command(program, args...).CombinedOutput()

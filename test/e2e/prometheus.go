@@ -19,7 +19,7 @@ import (
 )
 
 // configs is the folder of the files for Prometheus and Grafana that users copy.
-const configs = "../../configs"
+const configs = "../../configs/prometheus"
 
 // monitor is a Prometheus that scrapes a hub, with the alerts loaded. The test
 // that started it owns it.
