@@ -18,7 +18,7 @@ type process struct {
 	log   string
 	done  chan struct{} // closed when it has ended
 	err   error         // how it ended; to be read after done
-	asked bool          // to end
+	asked bool          // to end, or it may now
 }
 
 // startProcess starts a command and reports its end to ended, which has room for it.
@@ -46,12 +46,21 @@ func startProcess(command []string, log string, ended chan<- *process) (*process
 // ownGroup keeps the terminal's Ctrl-C from a child: this program ends what it has started, in order.
 func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
-// terminate asks the process to end.
-func (p *process) terminate() {
+// excuse lets the process end from now on, in whatever way.
+func (p *process) excuse() {
 	select {
 	case <-p.done:
 	default:
 		p.asked = true
+	}
+}
+
+// terminate asks the process to end.
+func (p *process) terminate() {
+	p.excuse()
+	select {
+	case <-p.done:
+	default:
 		p.cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have ended just now
 	}
 }

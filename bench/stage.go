@@ -98,9 +98,12 @@ func (s *stage) rig(ctx context.Context, c contender, n int, work func(*rig) err
 	return work(r)
 }
 
-// close ends the clients first: a relay has nothing left to deliver then.
+// close ends the clients first: a relay has nothing left to deliver then. It may not wait to be asked to end; socat fails when a terminal is hung up.
 func (r *rig) close() error {
 	var failures []error
+	for _, p := range r.relays {
+		p.excuse()
+	}
 	for _, c := range r.clients {
 		if c != nil {
 			failures = append(failures, c.close())
