@@ -37,10 +37,13 @@ func (c *control) fetch(side relay.Side) {
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &attempt{cancel: cancel, done: make(chan *dialled)}
 	o.attempt = a
-	spec, dial := specOf(c.end(side)), c.parts.dial
+	spec, dial, dials := specOf(c.end(side)), c.parts.dial, c.parts.dials
 	o.seen = endpoint.Look(spec.Address.Path())
 	go func() {
 		defer cancel()
+		if !dials.begin(ctx) {
+			return
+		}
 		peer, err := dial(ctx, spec)
 		select {
 		case a.done <- &dialled{peer, err}:
@@ -49,12 +52,14 @@ func (c *control) fetch(side relay.Side) {
 				peer.HangUp()
 				peer.Close()
 			}
+			dials.end()
 		}
 	}()
 }
 
 // fetched gives the end the peer that was dialled, or has it tried again.
 func (c *control) fetched(side relay.Side, result *dialled) error {
+	defer c.parts.dials.end()
 	o := &c.ends[side]
 	o.attempt = nil
 	if result.err != nil {

@@ -56,6 +56,7 @@ type parts struct {
 	adopting *sync.WaitGroup   // has one for each link that has not taken over yet what was left for it
 	notices  *endpoint.Notices
 	events   *events.Log
+	dials    *dials
 	newWire  func(*relay.Loop, uint64, relay.Rules, *[2]relay.Counters, relay.Hooks) *relay.Link
 	opener   *endpoint.Opener
 	bind     func(endpoint.Spec) (endpoint.Listener, error)              // the opener's

@@ -89,6 +89,7 @@ func New(links []config.Link, log *slog.Logger, past *Past) (*Supervisor, error)
 		tidier:   newTidier(debug.FreeOSMemory),
 		store:    past.Store,
 		events:   events.Restore(past.Events),
+		dials:    new(dials),
 		adopting: new(sync.WaitGroup),
 		newWire:  relay.NewLink,
 		bind:     opener.Bind,
@@ -195,6 +196,7 @@ const (
 // is delivered before, as far as the peers take it at once.
 func (s *Supervisor) Leave() {
 	s.leaving.Store(true)
+	s.parts.dials.hold() // for good
 	s.parts.opener.HoldBridges()
 	s.parts.opener.CloseBridges(leaveTime) // before the links rest, which would wait for it
 	s.mu.Lock()
@@ -232,6 +234,7 @@ func (s *Supervisor) Halt(do func([]Link, events.History) error) (err error) {
 	}
 	s.applying.Lock()
 	defer s.applying.Unlock()
+	defer s.parts.dials.hold()()
 	s.parts.opener.HoldBridges()
 	defer s.parts.opener.OpenBridges()     // if this program goes on
 	s.parts.opener.CloseBridges(leaveTime) // nobody can go on with them; what has come from their peers is delivered still

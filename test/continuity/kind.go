@@ -159,20 +159,6 @@ func (l *server) accept() net.Conn {
 	return peer
 }
 
-// newest takes the last of the connections that the hub has made. There may be one of a process that was replaced just when it had connected.
-func (l *server) newest() net.Conn {
-	l.t.Helper()
-	for last := l.accept(); ; {
-		l.deadline(time.Now().Add(time.Millisecond)) // one that is past would not look
-		peer, err := l.listener.Accept()
-		if err != nil {
-			return last
-		}
-		l.t.Cleanup(func() { peer.Close() })
-		last = peer
-	}
-}
-
 // noMore is sure that the hub has not connected again.
 func (l *server) noMore() {
 	l.t.Helper()

@@ -116,8 +116,10 @@ func TestServerStartsAgainMeanwhile(t *testing.T) {
 				a.Close()
 				server = serve(t, network, address)
 			})
+			next := server.accept()
 			s.waitState("dbg", "up")
-			converse(t, server.newest(), b)
+			converse(t, next, b)
+			server.noMore()
 		})
 	})
 }
