@@ -44,6 +44,9 @@ func (d *door) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		caller, err := conn.admit(r)
 		if err != nil {
+			if unknown := (*challenge)(nil); !errors.As(err, &unknown) {
+				hangUp(c) // it is the connection that will not do: no other request on it would
+			}
 			return d.refuse(c, caller, err)
 		}
 		conn.front.crowd.busy(conn)
@@ -109,6 +112,9 @@ func (d *door) refuse(c echo.Context, caller access.Caller, err error) error {
 // unread gives up the connection of a request whose body nobody is going to read.
 func unread(c echo.Context) {
 	if c.Request().Body != http.NoBody {
-		c.Response().Header().Set("Connection", "close")
+		hangUp(c)
 	}
 }
+
+// hangUp ends the connection with the answer.
+func hangUp(c echo.Context) { c.Response().Header().Set("Connection", "close") }

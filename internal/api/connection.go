@@ -80,6 +80,9 @@ func (c *connection) admit(r *http.Request) (access.Caller, error) {
 		}
 		c.signed.Store(now)
 	}
+	if !now.guarded && now.authorities == nil && !c.isLocal() { // whatever the config was when it came in
+		return caller, newProblem(rest.ProblemForbidden, "without tokens and certificates this hub answers at loopback addresses only, and this connection is not to one")
+	}
 	var who []string
 	if now.authorities != nil {
 		who = append(who, r.TLS.PeerCertificates[0].Subject.String())
@@ -96,6 +99,12 @@ func (c *connection) admit(r *http.Request) (access.Caller, error) {
 		caller.Who = strings.Join(who, ", ")
 	}
 	return caller, nil
+}
+
+// isLocal tells whether it is to an address that only this machine reaches.
+func (c *connection) isLocal() bool {
+	to, ok := c.LocalAddr().(*net.TCPAddr)
+	return ok && to.IP.IsLoopback()
 }
 
 // token finds the token that a request shows.

@@ -192,3 +192,11 @@ func call(t testing.TB, client *http.Client, method, url, token string) answer {
 	}
 	return read(response)
 }
+
+// reload has the config read again, which ends with that status.
+func (h *hub) reload(status int) {
+	h.t.Helper()
+	if got := h.ask("POST", "/reload"); got.status != status {
+		h.t.Fatalf("the reload: %+v, want %d", got, status)
+	}
+}
