@@ -3,6 +3,7 @@ package api
 import (
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -40,6 +41,7 @@ func knownHost(r *http.Request) bool {
 	if !ok {
 		return true
 	}
+	to := local.AddrPort()
 	host := r.Host
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -48,7 +50,7 @@ func knownHost(r *http.Request) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true
 	}
-	if ip := net.ParseIP(host); ip != nil && ip.Equal(local.IP) {
+	if ip, err := netip.ParseAddr(host); err == nil && ip == to.Addr().Unmap().WithZone("") {
 		return true
 	}
 	conn, known := r.Context().Value(connKey{}).(*connection)

@@ -24,7 +24,7 @@ func (f *Front) Limit(connections int) {
 func (f *Front) newServer(handler http.Handler) *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true) // alone: a stream of HTTP/2 cannot become a WebSocket as one of HTTP/1.1 does
-	return &http.Server{
+	server := &http.Server{
 		Handler:           handler,
 		Protocols:         &protocols,
 		ReadHeaderTimeout: 5 * time.Second, // and for the handshake of TLS
@@ -42,4 +42,6 @@ func (f *Front) newServer(handler http.Handler) *http.Server {
 		},
 		ErrorLog: log.New(serverLog{f.log, newSeldom(1)}, "", 0),
 	}
+	server.DisableGeneralOptionsHandler = true // it would answer OPTIONS * to anybody
+	return server
 }

@@ -69,3 +69,49 @@ func TestConnectionFromOutside(t *testing.T) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 }
+
+// TestFormsOfRequests that are not those of a client of the hub.
+func TestFormsOfRequests(t *testing.T) {
+	open, guarded := startHub(t, ""), startHub(t, "token_file: tokens", withTokens)
+	_, port, _ := net.SplitHostPort(open.tcp)
+	for _, row := range []struct {
+		hub    *hub
+		text   string
+		status int
+	}{
+		{guarded, "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", 401},
+		{guarded, "OPTIONS /links HTTP/1.1\r\nHost: localhost\r\n\r\n", 401},
+		{guarded, "CONNECT localhost:1 HTTP/1.1\r\nHost: localhost\r\n\r\n", 401},
+		{guarded, "TRACE / HTTP/1.1\r\nHost: localhost\r\n\r\n", 401},
+		{guarded, "GET http://localhost/links HTTP/1.1\r\nHost: localhost\r\n\r\n", 401},
+		{guarded, "GET //links HTTP/1.1\r\nHost: localhost\r\n\r\n", 401},
+		{guarded, "GET /links HTTP/1.0\r\n\r\n", 403},
+		{guarded, "GET /links HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n", 400},
+		{guarded, "GET http://evil.example/links HTTP/1.1\r\nHost: localhost\r\n\r\n", 403},
+		{guarded, "POST /links/dbg/%72eset HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + reader + "\r\n\r\n", 404},
+		{guarded, "GET /links%2fdbg/reset HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + reader + "\r\n\r\n", 404},
+		{guarded, "GET /links/dbg/reset/ HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + reader + "\r\n\r\n", 403},
+		{guarded, "GET /links/dbg/reset%2f HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + reader + "\r\n\r\n", 404},
+		{guarded, "GET /links/x/../dbg/reset HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + reader + "\r\n\r\n", 404},
+		{guarded, "HEAD /links/dbg/reset HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + reader + "\r\n\r\n", 405},
+		{guarded, "GET /links HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + reader + ", Bearer " + admin + "\r\n\r\n", 401},
+		{guarded, "GET /links HTTP/1.1\r\nHost: localhost\r\nAuthorization:\r\n\r\n", 401},
+		{guarded, "GET /links HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer\r\n\r\n", 401},
+		{guarded, "GET /links HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \t \r\n\r\n", 401},
+		// A page can have a browser ask so without a word of where it comes from, for the address is not one that the browser trusts.
+		{open, "GET /links/dbg/reset HTTP/1.1\r\nHost: [::ffff:7f00:1]:" + port + "\r\n\r\n", 403},
+		{open, "GET /links/dbg/reset HTTP/1.1\r\nHost: 127.0.0.1:" + port + "\r\n\r\n", 200},
+	} {
+		conn := row.hub.dial()
+		fmt.Fprint(conn, row.text)
+		method, _, _ := strings.Cut(row.text, " ")
+		response, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
+		if err != nil {
+			t.Errorf("%q: %v", row.text, err)
+			continue
+		}
+		if got := read(response); got.status != row.status {
+			t.Errorf("%q: %+v, want %d", row.text, got, row.status)
+		}
+	}
+}
