@@ -15,17 +15,13 @@ import (
 	"serialhub/internal/api"
 	"serialhub/internal/config"
 	"serialhub/internal/rest/resttest"
+	"serialhub/internal/supervisor"
 )
 
 // guarded runs the API at a port of this machine where tokens are wanted: one called admin, and one called read.
 func guarded(t *testing.T, h *hub) (url string) {
 	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	free.Close()
+	address := freeAddress(t)
 	log := slog.New(slog.DiscardHandler)
 	front, err := api.NewFront(handler(t, api.Parts{Hub: h, Reloader: h, Metrics: http.HandlerFunc(h.serveMetrics), Log: log}), config.API{
 		Listen:    []config.APIListener{{APIAddress: config.APIAddress{Network: "tcp", Address: address}}},
@@ -35,6 +31,24 @@ func guarded(t *testing.T, h *hub) (url string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	runUntilEnd(t, front)
+	return "http://" + address
+}
+
+// freeAddress is one of this machine at which nobody listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer free.Close()
+	return free.Addr().String()
+}
+
+// runUntilEnd runs a front until the test ends.
+func runUntilEnd(t *testing.T, front *api.Front) {
+	t.Helper()
 	ended := make(chan error, 1)
 	go func() { ended <- front.Run() }()
 	t.Cleanup(func() {
@@ -43,7 +57,6 @@ func guarded(t *testing.T, h *hub) (url string) {
 			t.Error(err)
 		}
 	})
-	return "http://" + address
 }
 
 // TestEveryCallTakesAToken which is good for what the call does.
@@ -80,6 +93,54 @@ func TestEveryCallTakesAToken(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 	if did := len(h.resets); did != 5 { // by the admin: two resets, stop, start, break
 		t.Errorf("%d things were done: %q", did, h.resets)
+	}
+}
+
+// hubBetween does something each time that it is asked for a link.
+type hubBetween struct {
+	*hub
+	do func()
+}
+
+func (h *hubBetween) Link(name string) (supervisor.Link, error) {
+	h.do()
+	return h.hub.Link(name)
+}
+
+// TestStreamThatBeginsInAReload is none of a caller who was let in before it, and would not be since.
+func TestStreamThatBeginsInAReload(t *testing.T) {
+	h := &hubBetween{hub: newHub()}
+	log := slog.New(slog.DiscardHandler)
+	c := config.API{
+		Listen:    []config.APIListener{{APIAddress: config.APIAddress{Network: "tcp", Address: freeAddress(t)}}},
+		TokenFile: "/etc/serialhub/tokens",
+		Tokens:    []access.Token{{Secret: "secret-of-before", Role: access.Read}},
+	}
+	front, err := api.NewFront(handler(t, api.Parts{Hub: h, Reloader: h.hub, Log: log}), c, nil, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runUntilEnd(t, front)
+	next := c
+	next.Tokens = []access.Token{{Secret: "secret-of-after", Role: access.Read}}
+	h.do = func() {
+		if err := front.Move(next); err != nil {
+			t.Error(err)
+		}
+	}
+	request, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+c.Listen[0].Address+"/events?link=dbg", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer secret-of-before")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusForbidden {
+		t.Errorf("%s", response.Status)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"serialhub/internal/rest"
 )
 
 // Why a stream is over that nobody has ended at the other side.
@@ -34,7 +36,7 @@ type stream struct {
 type gateKey struct{}
 
 // streaming tells that the request is a stream. The context that it returns ends with a cause when the hub ends the stream, which may be at once; the caller
-// calls done at its end. With too many streams under way it returns a *problem.
+// calls done at its end. It returns a *problem if there are too many streams under way, or the caller may not have one any more.
 func streaming(ctx context.Context) (streams context.Context, done func(), err error) {
 	g, served := ctx.Value(gateKey{}).(*gate)
 	may, _ := ctx.Value(permitKey{}).(permit)
@@ -55,6 +57,10 @@ func streaming(ctx context.Context) (streams context.Context, done func(), err e
 	}
 	if g.streams.under == nil {
 		g.streams.under = map[*stream]bool{}
+	}
+	if may != nil && !may() { // any more: the terms have changed since the caller was let in, and endRevoked has not seen this stream
+		end(nil)
+		return nil, nil, newProblem(rest.ProblemForbidden, "%s", errNoMore)
 	}
 	g.streams.under[s] = true
 	g.inFlight.Add(-1)
