@@ -3,12 +3,10 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,14 +48,17 @@ func NewFront(handler http.Handler, c config.API, left []continuity.File, log *s
 		close(f.quit)
 	})
 	f.Limit(MostConnections)
+	f.discard(func(name string) bool { // first, for they may keep others from being opened
+		return !slices.ContainsFunc(c.Listen, func(l config.APIListener) bool {
+			_, found := traceOf(l, name)
+			return found
+		})
+	})
 	now, err := newTerms(c)
 	if err == nil {
 		f.listeners, err = f.open(c.Listen)
 	}
-	for _, file := range f.left {
-		unix.Close(file.FD) // no address of this config
-	}
-	f.left = nil
+	f.discard(func(string) bool { return true })
 	if err != nil {
 		return nil, err
 	}
@@ -94,73 +95,15 @@ func (f *Front) Run() error {
 // Stop makes Run end, within a second or so. It does not wait, and may be called more than once.
 func (f *Front) Stop() { f.stop() }
 
-// Move serves the addresses from now on, and no others, on other terms. If one cannot be opened, it returns an error and everything is
-// as it was. Connections stay; each of their requests is judged by the terms of its time, and a stream ends whose caller would not be let in any more.
-func (f *Front) Move(c config.API) error {
-	next, err := newTerms(c)
-	if err != nil {
-		return err
-	}
-	opened, err := f.open(c.Listen)
-	if err != nil {
-		return err
-	}
-	if err := f.adjust(c.Listen); err != nil {
-		for _, listener := range opened {
-			closeListener(listener, f.log)
+// discard closes sockets that were left.
+func (f *Front) discard(useless func(name string) bool) {
+	f.left = slices.DeleteFunc(f.left, func(file continuity.File) bool {
+		if !useless(file.Name) {
+			return false
 		}
-		return err
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	next.warn(c, f.log)
-	if was := f.terms.Swap(next); !was.keys.Equal(next.keys) {
-		f.log.Info("the API takes other tokens", "file", c.TokenFile, "tokens", len(c.Tokens))
-	}
-	for addr, listener := range f.listeners {
-		if _, stays := next.listeners[addr]; !stays {
-			delete(f.listeners, addr)
-			f.log.Info("the API does not answer any more", "address", addr.String())
-			closeListener(listener, f.log)
-		}
-	}
-	for addr, listener := range opened {
-		f.listeners[addr] = listener
-		if f.running {
-			f.serve(addr, listener)
-		}
-	}
-	f.gate.streams.endRevoked()
-	return nil
-}
-
-// adjust gives the files of unix sockets that are open already their modes and owners: all of them or, with an error, none.
-func (f *Front) adjust(next []config.APIListener) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var done []config.APIListener
-	for _, l := range next {
-		listener, isUnix := f.listeners[l.APIAddress].(*unixListener)
-		was := f.terms.Load().listeners[l.APIAddress]
-		if !isUnix || l.Mode == was.Mode && l.Owner == was.Owner && l.Group == was.Group {
-			continue
-		}
-		spec, err := specOf(l)
-		if err == nil {
-			err = listener.owner.Adjust(spec)
-		}
-		if err == nil {
-			done = append(done, was)
-			continue
-		}
-		for _, was := range done {
-			if spec, err := specOf(was); err == nil {
-				f.listeners[was.APIAddress].(*unixListener).owner.Adjust(spec) //nolint:errcheck // it could be done before
-			}
-		}
-		return fmt.Errorf("the API cannot change %s: %w", l, err)
-	}
-	return nil
+		unix.Close(file.FD) // nothing is lost by it
+		return true
+	})
 }
 
 // open opens those of the addresses that are not open yet: all of them or, with an error, none.
@@ -188,7 +131,7 @@ func (f *Front) open(addresses []config.APIListener) (map[config.APIAddress]net.
 // listen opens an address, or takes over the socket that was left for it.
 func (f *Front) listen(addr config.APIListener) (net.Listener, error) {
 	for i, file := range f.left {
-		trace, found := strings.CutPrefix(file.Name, socketName(addr.String(), ""))
+		trace, found := traceOf(addr, file.Name)
 		if !found {
 			continue
 		}

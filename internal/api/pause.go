@@ -6,11 +6,13 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
+	"serialhub/internal/config"
 	"serialhub/internal/continuity"
 	"serialhub/internal/endpoint"
 )
@@ -122,6 +124,11 @@ func trace(listener net.Listener) string {
 const SocketPrefix = "api "
 
 func socketName(addr, trace string) string { return SocketPrefix + addr + " " + trace }
+
+// traceOf takes the trace out of the name of a socket, if that is the socket of this address.
+func traceOf(addr config.APIListener, name string) (trace string, found bool) {
+	return strings.CutPrefix(name, socketName(addr.String(), ""))
+}
 
 // adoptUnix takes over a unix socket that an earlier program has bound.
 func adoptUnix(fd int, s endpoint.Spec, trace string) (net.Listener, error) {

@@ -70,6 +70,19 @@ func TestConnectionFromOutside(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
+// TestPortThatOthersReach is closed to them by a reload, and opened, while the port stays.
+func TestPortThatOthersReach(t *testing.T) {
+	h := startHub(t, "listen: ['TCP', 'unix:api']", withTokens)
+	for _, api := range []string{"listen: ['0.0.0.0:PORT', 'unix:api'], token_file: tokens", "listen: ['TCP', 'unix:api'], token_file: tokens"} {
+		h.configure(api)
+		h.reload(200)
+		if got := call(t, http.DefaultClient, "GET", "http://"+h.tcp+"/links", reader); got.status != 200 {
+			t.Errorf("%s: %+v", api, got)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
 // TestFormsOfRequests that are not those of a client of the hub.
 func TestFormsOfRequests(t *testing.T) {
 	open, guarded := startHub(t, ""), startHub(t, "token_file: tokens", withTokens)
