@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // outside is an address of this machine that other machines could reach.
@@ -70,17 +72,39 @@ func TestConnectionFromOutside(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// TestPortThatOthersReach is closed to them by a reload, and opened, while the port stays.
+// TestPortThatOthersReach is closed to them, and opened, while the port stays: by a reload, which may fail, and by an upgrade.
 func TestPortThatOthersReach(t *testing.T) {
-	h := startHub(t, "listen: ['TCP', 'unix:api']", withTokens)
-	for _, api := range []string{"listen: ['0.0.0.0:PORT', 'unix:api'], token_file: tokens", "listen: ['TCP', 'unix:api'], token_file: tokens"} {
-		h.configure(api)
-		h.reload(200)
-		if got := call(t, http.DefaultClient, "GET", "http://"+h.tcp+"/links", reader); got.status != 200 {
-			t.Errorf("%s: %+v", api, got)
+	const closed, open = "listen: ['TCP', 'unix:api'], token_file: tokens", "listen: ['0.0.0.0:PORT', 'unix:api'], token_file: tokens"
+	h := startHub(t, closed, withTokens)
+	answers := func(what string) {
+		t.Helper()
+		client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+		if got := call(t, client, "GET", "http://"+h.tcp+"/links", reader); got.status != 200 {
+			t.Errorf("%s: %+v", what, got)
 		}
 	}
-	http.DefaultClient.CloseIdleConnections()
+	for _, api := range []string{open, closed} {
+		h.configure(api)
+		h.reload(200)
+		answers(api)
+	}
+	_, port, _ := net.SplitHostPort(h.tcp)
+	other, err := net.Listen("tcp", "127.0.0.2:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.configure(open)
+	h.reload(422)
+	other.Close()
+	answers("after a reload that has failed")
+	h.cmd.Process.Signal(unix.SIGUSR2)
+	h.eventually("it is replaced", func() error {
+		if n := strings.Count(h.log(), `"msg":"started"`); n != 2 || h.ask("GET", "/readyz").status != http.StatusOK {
+			return fmt.Errorf("it was started %d times", n)
+		}
+		return nil
+	})
+	answers("after an upgrade")
 }
 
 // TestFormsOfRequests that are not those of a client of the hub.
