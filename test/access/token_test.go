@@ -220,7 +220,7 @@ func TestBadFilesOfTokens(t *testing.T) {
 			mode = 0o604
 		}
 		testenv.WriteFile(t, tokens, text)
-		if err := os.Chmod(tokens, mode); err != nil {
+		if err := os.Chmod(tokens, mode); err != nil { // a file that is there keeps its mode
 			t.Fatal(err)
 		}
 		for _, args := range [][]string{{"-c", file}, {"check", "-c", file}} {
