@@ -139,16 +139,17 @@ func decode(t *testing.T, text string) (value any) {
 func refuse(kind string, status int, detail string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/problem+json")
+		w.Header().Set("WWW-Authenticate", "Bearer")
 		w.WriteHeader(status)
 		json.NewEncoder(w).Encode(map[string]any{"type": "urn:serialhub:problem:" + kind, "status": status, "detail": detail})
 	}
 }
 
-// TestNoRight says what to give.
+// TestNoRight says what to give, and of which role.
 func TestNoRight(t *testing.T) {
 	unknown, forbidden := refuse("unauthorized", 401, "no token"), refuse("forbidden", 403, "this token may only read")
 	hub := clienttest.Start(t, "", clienttest.Routes{
-		"GET /links": unknown, "GET /status": unknown, "POST /links/dbg/reset": unknown, "GET /links/dbg/tap": unknown,
+		"GET /links": unknown, "GET /status": unknown, "POST /links/dbg/reset": unknown, "GET /links/dbg/tap": unknown, "GET /events": unknown,
 		"POST /links/dbg/stop": forbidden, "POST /reload": forbidden, "GET /links/dbg/attach": forbidden,
 	})
 	const token = "--token-file FILE or SERIALHUB_TOKEN"
@@ -158,9 +159,10 @@ func TestNoRight(t *testing.T) {
 		{"tap dbg", "", "the hub at ADDRESS wants a token with the role read: give it by " + token},
 		{"reset dbg", "", "the hub at ADDRESS wants a token with the role admin: give it by " + token},
 		{"reset dbg", "SERIALHUB_TOKEN=x", "the hub at ADDRESS does not know the token from SERIALHUB_TOKEN; it wants one with the role admin, by " + token},
-		{"stop dbg", "SERIALHUB_TOKEN=x", "this token may only read (the token is the one from SERIALHUB_TOKEN); another one is given by " + token},
-		{"reload", "SERIALHUB_TOKEN=x", "this token may only read (the token is the one from SERIALHUB_TOKEN); another one is given by " + token},
+		{"stop dbg", "SERIALHUB_TOKEN=x", "this token may only read; the token is from SERIALHUB_TOKEN, and another one can be given by " + token},
+		{"reload", "SERIALHUB_TOKEN=x", "this token may only read; the token is from SERIALHUB_TOKEN, and another one can be given by " + token},
 		{"attach dbg --end a", "", "this token may only read"},
+		{"events", "", "the hub at ADDRESS wants a token with the role read: give it by " + token},
 	} {
 		code, out, errs := calls(t, "", []string{row.variable + "="}, append(strings.Fields(row.line), "--api", hub.Address)...)
 		if want := "serialhub: " + strings.ReplaceAll(row.want, "ADDRESS", hub.Address) + "\n"; code != 1 || out != "" || errs != want {

@@ -11,7 +11,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"serialhub/internal/rest"
@@ -119,7 +118,7 @@ func (c *Client) call(request *http.Request, answer any) error {
 		return c.failure(ctx, err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return c.explain(ctx, request, c.problem(response, text))
+		return c.explain(ctx, request, response, text)
 	}
 	if err := json.Unmarshal(text, answer); err != nil {
 		return &Problem{Status: response.StatusCode, Detail: c.stranger("what it says cannot be read: " + err.Error())}
@@ -147,8 +146,6 @@ func (c *Client) failure(ctx context.Context, err error) error {
 		says = fmt.Sprintf("nothing came within %v", answerTime)
 	case hasHungUp(err):
 		says = "it closed the connection"
-	case strings.Contains(err.Error(), "readLoopPeekFailLocked"): // net/http has no error to compare with
-		says = "what came is no answer (it was there before the call)"
 	}
 	return &LostError{Reason: fmt.Sprintf("the hub at %s did not answer: %s; is that address (%s) the API's, and not that of a link's end?", c.place.list(), says, c.place.By)}
 }

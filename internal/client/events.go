@@ -88,7 +88,7 @@ func (c *Client) checkStream(ctx context.Context, request *http.Request, respons
 		return nil
 	}
 	text, _ := io.ReadAll(io.LimitReader(response.Body, longestAnswer))
-	return c.explain(ctx, request, c.problem(response, text))
+	return c.explain(ctx, request, response, text)
 }
 
 // Close ends the stream.
@@ -141,7 +141,7 @@ func (e *Events) over() error {
 		return &Problem{Status: http.StatusOK, Detail: e.client.stranger("it sends lines without end")}
 	case errors.Is(err, errSilent), errors.Is(err, context.Canceled): // the latter is what has come of errSilent
 		return &LostError{Reason: fmt.Sprintf("the hub at %s has given no sign of life for %v", place, e.client.silence)}
-	case e.said != "" && (err == nil || hasHungUp(err)):
+	case err == nil && e.said != "":
 		return &LostError{Reason: e.said}
 	case err == nil, hasHungUp(err):
 		return &LostError{Reason: "the hub at " + place + " has gone (the connection was closed without a word)"}

@@ -16,8 +16,10 @@ import (
 // secondCallTime is how long the names of the links may take, once it is known that one of them was mistyped.
 const secondCallTime = 2 * time.Second
 
-// explain says what a person can do about a call that the hub has refused, where the hub cannot know that: it does not see the command line.
-func (c *Client) explain(ctx context.Context, request *http.Request, refused error) error {
+// explain reads an answer that is not the one that was asked for, and says what a person can do about it where the hub cannot know that: it does not see
+// the command line.
+func (c *Client) explain(ctx context.Context, request *http.Request, response *http.Response, body []byte) error {
+	refused := c.problem(response, body)
 	p := (*Problem)(nil)
 	if !errors.As(refused, &p) {
 		return refused
@@ -28,8 +30,8 @@ func (c *Client) explain(ctx context.Context, request *http.Request, refused err
 	case rest.ProblemUnauthorized:
 		c.explainToken(p, rest.RoleFor(request.Method, request.URL.EscapedPath()))
 	case rest.ProblemForbidden:
-		if c.token != "" {
-			p.Detail += fmt.Sprintf(" (the token is the one %s); another one is given by %s", c.tokenFrom(), howToken)
+		if c.token != "" && response.Header.Get("WWW-Authenticate") != "" { // another token would do
+			p.Detail += fmt.Sprintf("; the token is %s, and another one can be given by %s", c.tokenFrom(), howToken)
 		}
 	}
 	return p

@@ -23,7 +23,7 @@ func (c *Client) socket(ctx context.Context, request *http.Request) (*websocket.
 	}
 	if response != nil && response.StatusCode != http.StatusSwitchingProtocols && response.Body != nil {
 		text, _ := io.ReadAll(response.Body)
-		return nil, c.explain(ctx, request, c.problem(response, text))
+		return nil, c.explain(ctx, request, response, text)
 	}
 	return nil, c.failure(ctx, err)
 }

@@ -70,7 +70,7 @@ func TestCommandsFindTheirWayIn(t *testing.T) {
 		{"no token", nil, send("--api", https, "--ca", "ca.pem"), 1, "the hub at " + https + " wants a token with the role admin: give it by --token-file FILE or SERIALHUB_TOKEN"},
 		{"a wrong token", nil, send("--api", https, "--ca", "ca.pem", "--token-file", "wrong"), 1, "does not know the token from wrong"},
 		{"a wrong token of the environment", []string{"SERIALHUB_TOKEN=x"}, send("-c", "tcp.yaml"), 1, "does not know the token from SERIALHUB_TOKEN"},
-		{"a token that may not", nil, send("--api", https, "--ca", "ca.pem", "--token-file", "reader"), 1, "takes a token with the role admin, and that of grafana has the role read (the token is the one from reader)"},
+		{"a token that may not", nil, send("--api", https, "--ca", "ca.pem", "--token-file", "reader"), 1, "takes a token with the role admin, and that of grafana has the role read; the token is from reader, and another one can be given by"},
 		{"a malformed file of tokens", nil, send("--api", https, "--token-file", "malformed"), 2, "--token-file: malformed: line 1 names neither the role"},
 		{"no file of tokens", nil, send("--api", https, "--token-file", "none"), 2, "--token-file: open none: no such file"},
 		{"not trusted", nil, send("--api", https, "--token-file", "tokens"), 1, "has a certificate that this program does not trust (x509: certificate signed by unknown authority); --ca FILE names"},
