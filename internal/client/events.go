@@ -141,7 +141,7 @@ func (e *Events) over() error {
 		return &Problem{Status: http.StatusOK, Detail: e.client.stranger("it sends lines without end")}
 	case errors.Is(err, errSilent), errors.Is(err, context.Canceled): // the latter is what has come of errSilent
 		return &LostError{Reason: fmt.Sprintf("the hub at %s has given no sign of life for %v", place, e.client.silence)}
-	case err == nil && e.said != "":
+	case e.said != "" && (err == nil || hasHungUp(err)):
 		return &LostError{Reason: e.said}
 	case err == nil, hasHungUp(err):
 		return &LostError{Reason: "the hub at " + place + " has gone (the connection was closed without a word)"}

@@ -156,6 +156,23 @@ func TestEventsEnd(t *testing.T) {
 	}
 }
 
+// TestEventsEndInHaste has the hub say why, and the connection break before the answer has come to its end.
+func TestEventsEndInHaste(t *testing.T) {
+	hub := clienttest.Start(t, "", clienttest.Routes{"GET /events": func(w http.ResponseWriter, r *http.Request) {
+		tellsEvents(": the hub stops\nid: x-1\n\n")(w, r)
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	}})
+	e, err := newClient(t, "", hub.Address).Events(t.Context(), "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if _, err = e.Next(); err == nil || err.Error() != "the hub stops" || e.LastID() != "x-1" {
+		t.Errorf("it ends with %v, at %q", err, e.LastID())
+	}
+}
+
 // FuzzEvents reads streams of any bytes: it ends, and every event is JSON.
 func FuzzEvents(f *testing.F) {
 	f.Add("id: x-1\nevent: state\ndata: {\"type\":\"state\"}\n\n: bye\n\n")
