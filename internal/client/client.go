@@ -51,7 +51,13 @@ func New(place Place, token string) *Client {
 	c := &Client{place: place, token: token, silence: silentTime}
 	// Proxies of the environment are for the web; no hub is behind them.
 	c.http = &http.Client{Transport: &http.Transport{
-		DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			conn, err := c.dial(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return newAsking(conn), nil
+		},
 		IdleConnTimeout:     time.Minute,
 		MaxIdleConnsPerHost: 4,
 	}}
