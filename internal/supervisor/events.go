@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"errors"
+	"strings"
 
 	"serialhub/internal/config"
 	"serialhub/internal/events"
@@ -22,9 +23,20 @@ func peerEvent(what events.Type, side relay.Side, p Peer, why error) events.Even
 		PID: p.PID, UID: p.UID, GID: p.GID, Command: p.Command, VM: p.VM, Address: p.Address, Subject: p.Subject,
 	}}
 	if why != nil {
-		e.Reason = why.Error()
+		e.Reason = brief(why.Error())
 	}
 	return e
+}
+
+// longest is how many bytes are kept of a text that somebody else has made, or a part of it. A program can call itself by some megabytes.
+const longest = 1 << 10
+
+// brief is a text, or its beginning if it is too long.
+func brief(text string) string {
+	if len(text) <= longest {
+		return text
+	}
+	return strings.ToValidUTF8(text[:longest], "") + "…" // a copy, so that the rest is not kept
 }
 
 // resetEvent is a reset of some ends.

@@ -179,8 +179,8 @@ func identify(event relay.Event) Peer {
 	case <-time.After(identifyTime):
 	}
 	return Peer{
-		PID: a.cred.PID, UID: a.cred.UID, GID: a.cred.GID, Address: a.cred.Address, Subject: a.cred.Subject,
-		Command: a.who.Command, VM: a.who.VM, id: event.ID, returns: a.who.Returns,
+		PID: a.cred.PID, UID: a.cred.UID, GID: a.cred.GID, Address: brief(a.cred.Address), Subject: brief(a.cred.Subject),
+		Command: brief(a.who.Command), VM: brief(a.who.VM), id: event.ID, returns: a.who.Returns,
 	}
 }
 

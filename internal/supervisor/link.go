@@ -378,7 +378,7 @@ func (l *link) note(end string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.status.Failures++
-	l.status.Last = &Failure{At: time.Now(), End: end, Message: err.Error()}
+	l.status.Last = &Failure{At: time.Now(), End: end, Message: brief(err.Error())}
 	l.tell(events.Event{At: l.status.Last.At, Type: events.Fault, End: end, Message: l.status.Last.Message})
 }
 
