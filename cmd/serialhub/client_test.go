@@ -219,12 +219,14 @@ func TestWaitForState(t *testing.T) {
 			clienttest.Answer(`{"name": "dbg", "state": "waiting"}`)(w, r)
 		},
 		"GET /links/fast":  clienttest.Answer(`{"name": "fast", "state": "up"}`),
+		"GET /links/brief": clienttest.Answer(`{"name": "brief", "state": "waiting"}`),
 		"GET /links/short": clienttest.Answer(`{"name": "short", "state": "waiting"}`),
 		"GET /links/gone":  clienttest.Answer(`{"name": "gone", "state": "waiting"}`),
 		"GET /events": func(w http.ResponseWriter, r *http.Request) {
 			link, n := r.URL.Query().Get("link"), asked.Add(1)
-			if r.Header.Get("Last-Event-ID") != "" {
-				t.Error("it asks for what is over")
+			last := r.Header.Get("Last-Event-ID")
+			if (last != "") != (n%2 == 0 && (link == "dbg" || link == "brief")) {
+				t.Errorf("it asks %d times for %s, for what comes after %q", n, link, last)
 			}
 			switch link {
 			case "none":
@@ -236,6 +238,15 @@ func TestWaitForState(t *testing.T) {
 					return
 				}
 				happens(w, `{"type":"peer_connected","state":"up"}`, `{"type":"state","state":"half"}`, `{"type":"state","state":"up"}`)
+			case "brief": // in the state for a moment, while the hub is replaced
+				if n%2 == 1 {
+					happens(w, `{"type":"state","state":"half"}`)
+					return
+				}
+				if last != "x-1" {
+					t.Errorf("it asks for what comes after %q", last)
+				}
+				happens(w, `{"type":"state","state":"up"}`, `{"type":"state","state":"waiting"}`)
 			case "short": // in the state for a moment
 				happens(w, `{"type":"state","state":"up"}`, `{"type":"state","state":"waiting"}`)
 			case "gone":
@@ -250,8 +261,10 @@ func TestWaitForState(t *testing.T) {
 	for _, link := range []string{"fast", "short"} {
 		expect(t, 0, "", "", "wait", link, "--api", hub.Address, "--for", "up")
 	}
-	asked.Store(0)
-	expect(t, 0, "", "the hub is back\n", "wait", "dbg", "--api", hub.Address, "--for", "up")
+	for _, link := range []string{"dbg", "brief"} {
+		asked.Store(0)
+		expect(t, 0, "", "the hub is back\n", "wait", link, "--api", hub.Address, "--for", "up")
+	}
 	expect(t, 1, "", "serialhub: the link was removed\n", "wait", "gone", "--api", hub.Address, "--for", "up")
 	expect(t, 1, "", "serialhub: fast has not been half within 300ms; it is up\n", "wait", "fast", "--api", hub.Address, "--for", "half", "--timeout", "300ms")
 	expect(t, 1, "", "there is no link \"none\"", "wait", "none", "--api", hub.Address, "--for", "up")

@@ -31,7 +31,8 @@ func waitCommand() *cobra.Command {
 		Use:   "wait LINK {--for STATE | --text TEXT | --regex RE}",
 		Short: "Wait until a link is in a state, or somebody says something",
 		Long: `Wait ends with exit code 0 once the link is in the state, or the text or the expression has
-come; with 1 if that has not happened before --timeout. It prints nothing.
+come; with 1 if that has not happened before --timeout. It prints nothing. A state in which the
+link is for a moment only counts, too.
 
 What was said before wait began is not looked at, except with --since-start, as far as the
 hub has kept it. A link that does not exist is an error at once; a hub that is not there

@@ -12,11 +12,13 @@ import (
 // waitForState follows a link until it is in the state, or the context ends.
 func (o *waitOptions) waitForState(ctx context.Context, hub *client.Client, name string, outage *outage) error {
 	state := "" // as far as is known
+	last := ""  // up to where is known what has happened, also while the hub was replaced
 	var lost error
 	for {
-		events, err := reopen(ctx, outage, lost, func() (*client.Events, error) { return hub.Events(ctx, name, "") })
+		events, err := reopen(ctx, outage, lost, func() (*client.Events, error) { return hub.Events(ctx, name, last) })
 		if err == nil {
 			err = o.followState(ctx, hub, name, events, &state)
+			last = events.LastID()
 			events.Close()
 		}
 		switch {
