@@ -198,13 +198,7 @@ func (c *control) run(first *command) error {
 			}
 		}
 	}
-	if first != nil {
-		if first.verb == reset {
-			c.tellAside(resetEvent(first.sides))
-			c.update(func(s *Link) { s.Resets++ }) // there was nothing to close, and everything has just been opened
-		}
-		first.finish()
-	}
+	first.finish() // there was nothing to close, and everything has just been opened
 	for {
 		var err error
 		select {

@@ -140,7 +140,7 @@ func TestEventsOfALink(t *testing.T) {
 	h.StopLink(t.Context(), "dbg")
 	l.hears("it is stopped again", "dbg waiting>stopped")
 	h.Reset(t.Context(), "dbg")
-	l.hears("it is reset", "dbg stopped>starting", "dbg starting>waiting", "dbg reset")
+	l.hears("it is reset", "dbg reset", "dbg stopped>starting", "dbg starting>waiting")
 	if links := h.Links(); links[0].Resets != 3 {
 		t.Errorf("resets: %d", links[0].Resets)
 	}
@@ -166,6 +166,26 @@ func TestEventsOfFaults(t *testing.T) {
 		t.Errorf("the last one is of %v, and heard to be of %v", link.Last.At, last.At)
 	}
 	os.Remove(path)
+}
+
+// TestEventsOfAResetInVain has a link reset that fails at once again.
+func TestEventsOfAResetInVain(t *testing.T) {
+	h := startLike(t, func(l *config.Link) { l.Restart = config.Restart{Policy: config.Never} })
+	h.waitState("dbg", LinkWaiting)
+	h.StopLink(t.Context(), "dbg")
+	path := h.path("dbg", relay.A)
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(path)
+	l := h.listen()
+	l.hear()
+	h.Reset(t.Context(), "dbg")
+	link := h.waitState("dbg", LinkFailed)
+	l.hears("it is reset in vain", "dbg reset", "dbg stopped>starting", "dbg.a fault: "+link.Last.Message, "dbg starting>failed")
+	if link.Resets != 1 {
+		t.Errorf("resets: %d", link.Resets)
+	}
 }
 
 func TestEventsOfReloads(t *testing.T) {

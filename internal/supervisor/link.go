@@ -187,7 +187,10 @@ func (l *link) rest(wake <-chan time.Time, first **command) bool {
 // hear lets a command change a link that does not run, and tells whether it runs then, or rests until the next command.
 func (l *link) hear(cmd *command) (runs, rests bool) {
 	switch cmd.verb {
-	case reset, start:
+	case reset:
+		l.noteReset(cmd.sides)
+		return true, false
+	case start:
 		return true, false
 	case stop:
 		return false, true
@@ -380,6 +383,14 @@ func (l *link) note(end string, err error) {
 	l.status.Failures++
 	l.status.Last = &Failure{At: time.Now(), End: end, Message: brief(err.Error())}
 	l.tell(events.Event{At: l.status.Last.At, Type: events.Fault, End: end, Message: l.status.Last.Message})
+}
+
+// noteReset counts a reset, and tells of it before whatever comes of it.
+func (l *link) noteReset(sides []relay.Side) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.status.Resets++
+	l.tell(resetEvent(sides))
 }
 
 // name is what the link is called now.

@@ -48,7 +48,7 @@ func (c *control) reset(sides []relay.Side) error {
 	} else {
 		c.log().Info("reset of both ends")
 	}
-	c.tellAside(resetEvent(sides))     // before anybody is told to have left
+	c.noteReset(sides)
 	if err := c.follow(); err != nil { // whoever was fetched is gone, and is fetched again at once
 		return err
 	}
@@ -59,7 +59,6 @@ func (c *control) reset(sides []relay.Side) error {
 			return err
 		}
 	}
-	c.update(func(s *Link) { s.Resets++ })
 	return nil
 }
 
