@@ -70,10 +70,10 @@ func (l *link) tellState() {
 	l.told = l.status.State
 }
 
-// tellTurnover publishes who has left an end, and who has come to it, while the process was replaced. The caller holds mu.
-func (l *link) tellTurnover(side relay.Side, was, is *Peer) {
+// tellTurnover publishes who has left an end, and who has come to it, while the process was replaced. It tells whether somebody has come. The caller holds mu.
+func (l *link) tellTurnover(side relay.Side, was, is *Peer) (came bool) {
 	if was != nil && is != nil && was.PID == is.PID && was.Address == is.Address {
-		return
+		return false
 	}
 	if was != nil {
 		l.tell(peerEvent(events.Left, side, *was, errUpgraded))
@@ -81,6 +81,7 @@ func (l *link) tellTurnover(side relay.Side, was, is *Peer) {
 	if is != nil {
 		l.tell(peerEvent(events.Connected, side, *is, nil))
 	}
+	return is != nil
 }
 
 // tellOf publishes that the config has a link, has it no more, or says something else of it.

@@ -114,19 +114,20 @@ func (c *control) takeOver() error {
 		}
 	}
 	c.update(func(s *Link) {
+		came := false
 		for side := range s.Ends {
 			var was *Peer
 			if left.status != nil {
 				was = left.status.Ends[side].Peer
 			}
-			c.tellTurnover(relay.Side(side), was, resumed[side])
+			came = c.tellTurnover(relay.Side(side), was, resumed[side]) || came
 			s.Ends[side].Peer = resumed[side]
 			s.Ends[side].listening = c.ends[side].listener != nil
 			if resumed[side] != nil && left.status == nil {
 				c.counters[side].Connections.Add(1)
 			}
 		}
-		if resumed[relay.A] != nil && resumed[relay.B] != nil && left.status == nil {
+		if resumed[relay.A] != nil && resumed[relay.B] != nil && came {
 			s.Sessions++
 		}
 		if left.status != nil {

@@ -350,7 +350,9 @@ func (l *link) settle(state LinkState) {
 	for side := range l.status.Ends {
 		e := &l.status.Ends[side]
 		if e.Peer != nil { // whose departure nobody has reported
-			l.tell(peerEvent(events.Left, relay.Side(side), *e.Peer, errClosed))
+			left := peerEvent(events.Left, relay.Side(side), *e.Peer, errClosed)
+			left.At = now // no later than the state that comes of it
+			l.tell(left)
 		}
 		e.Peer, e.Queued, e.listening, e.failing = nil, nil, false, false
 		e.setState(EndClosed, now)
