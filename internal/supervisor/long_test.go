@@ -35,7 +35,7 @@ func TestLongTexts(t *testing.T) {
 	if err := sleep.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer sleep.Wait() //nolint:errcheck // it is killed
+	defer sleep.Wait()
 	defer sleep.Process.Kill()
 	guest, err := h.Attach(t.Context(), "dbg", relay.A, endpoint.Credentials{PID: sleep.Process.Pid, Address: long, Subject: long}, false)
 	if err != nil {
