@@ -50,7 +50,7 @@ func TestNoHub(t *testing.T) {
 // TestNoSuchLink is told in the same words by every command.
 func TestNoSuchLink(t *testing.T) {
 	p := start(t)
-	for _, line := range []string{"status %", "status % -o json", "status % --watch", "reset %", "stop %", "start %", "tap %", "attach % --end a", "send % --to a x", "wait % --for up", "wait % --text x"} {
+	for _, line := range []string{"status %", "status % -o json", "status % --watch", "reset %", "stop %", "start %", "tap %", "attach % --end a", "send % --to a x", "events %", "wait % --for up", "wait % --text x"} {
 		p.says(1, ``, `serialhub: there is no link "dbbg"; did you mean dbg\?\n`, strings.Fields(strings.ReplaceAll(line, "%", "dbbg"))...)
 	}
 	p.says(1, ``, `serialhub: there is no link "else"; the only one is dbg\n`, "tap", "else")
