@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"serialhub/internal/rest"
@@ -146,7 +147,11 @@ func (c *Client) failure(ctx context.Context, err error) error {
 	case isAlert(err):
 		return c.refused(err)
 	}
-	says := "what came is no answer (" + innermost(err).Error() + ")"
+	what := innermost(err).Error()
+	if says, malformed := strings.CutPrefix(what, "malformed HTTP response "); malformed { // net/http has no type for it
+		return &Problem{Detail: fmt.Sprintf("what answers at %s (%s) is not the API of a hub: it says %s; --api ADDRESS says where that is", c.place.list(), c.place.By, says)}
+	}
+	says := "what came is no answer (" + what + ")"
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		says = fmt.Sprintf("nothing came within %v", answerTime)
