@@ -24,7 +24,7 @@ type changeOptions struct {
 
 func (o *changeOptions) add(cmd *cobra.Command) {
 	o.hub.add(cmd)
-	o.output.add(cmd, "text")
+	o.output.add(cmd, "text", asAPI)
 	cmd.Flags().BoolVarP(&o.quiet, "quiet", "q", false, "say nothing if it has worked")
 }
 

@@ -60,6 +60,8 @@ func TestCompletion(t *testing.T) {
 		{"tap dbg --format _", "hex text raw json pcapng", noFiles},
 		{"tap dbg -w _", "", files},
 		{"status -o _", "table json", noFiles},
+		{"events _", links, noFiles},
+		{"events -o _", "text json", noFiles},
 		{"reset dbg --output _", "text json", noFiles},
 		{"check -c _", "yaml yml", someFiles},
 		{"-c _", "yaml yml", someFiles},

@@ -6,21 +6,16 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"serialhub/internal/client"
 )
 
-// eventsPatience is how long events waits for a hub that has gone.
-const eventsPatience = 30 * time.Second
-
 type eventsOptions struct {
 	hub    hubOptions
-	output string
+	output output
 }
 
 func eventsCommand() *cobra.Command {
@@ -49,29 +44,24 @@ happened meanwhile.`,
 		},
 	}
 	options.hub.add(events)
-	events.Flags().StringVarP(&options.output, "output", "o", "text", "text, for people, or json: an object on a line for each event")
+	options.output.add(events, "text", "an object on a line for each event")
 	return events
 }
 
 func (o *eventsOptions) run(link string) error {
+	if err := o.output.check("text"); err != nil {
+		return err
+	}
 	write := eventText
-	switch o.output {
-	case "text":
-	case "json":
+	if o.output.isJSON() {
 		write = eventJSON
-	default:
-		return fmt.Errorf("--output: %q is not one; there are text and json", o.output)
 	}
 	hub, err := o.hub.client()
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := untilLeft(context.Background(), os.Stdout)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends a program that cannot write
-	ctx, unread := context.WithCancel(ctx)
-	defer unread()
-	go untilUnread(os.Stdout, unread)
 	err = follow(ctx, hub, link, func(e *client.Event) error {
 		_, err := io.WriteString(os.Stdout, write(e))
 		return err
@@ -88,7 +78,7 @@ func follow(ctx context.Context, hub *client.Client, link string, tell func(*cli
 	if err != nil {
 		return err
 	}
-	outage := outage{errs: os.Stderr, until: fmt.Sprintf("for %v", eventsPatience)}
+	outage := outage{errs: os.Stderr, until: fmt.Sprintf("for %v", patience)}
 	for {
 		err := tellAll(events, tell)
 		events.Close()
@@ -96,8 +86,8 @@ func follow(ctx context.Context, hub *client.Client, link string, tell func(*cli
 			return err
 		}
 		last := events.LastID()
-		patience, cancel := context.WithTimeout(ctx, eventsPatience)
-		events, err = reopen(patience, &outage, err, func() (*client.Events, error) { return hub.Events(ctx, link, last) })
+		waiting, cancel := context.WithTimeout(ctx, patience)
+		events, err = reopen(waiting, &outage, err, func() (*client.Events, error) { return hub.Events(ctx, link, last) })
 		cancel()
 		if err != nil {
 			return err

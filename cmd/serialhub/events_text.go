@@ -5,11 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf16"
 
 	"serialhub/internal/client"
 	"serialhub/internal/rest"
+	"serialhub/internal/table"
 )
 
 // eventText is an event as a line for people: when, whose, what. Nothing of it can do anything to a terminal.
@@ -78,35 +77,14 @@ func reloaded(e *client.Event) string {
 		}
 		return "not reloaded, and nothing was changed: " + strings.Join(faults, "; ")
 	}
-	said := []string{}
-	for _, list := range []struct {
-		what  string
-		names []string
-	}{{"added", e.Changes.Added}, {"removed", e.Changes.Removed}, {"changed", e.Changes.Changed}} {
-		if len(list.names) > 0 {
-			said = append(said, list.what+" "+strings.Join(list.names, ", "))
-		}
-	}
-	return "reloaded: " + strings.Join(append(said, fmt.Sprintf("%d unchanged", len(e.Changes.Unchanged))), "; ")
+	return "reloaded: " + table.Changes(*e.Changes)
 }
 
-// eventJSON is an event as it has come, on a line. What a terminal could obey is written in JSON's own way, so it means the same.
+// eventJSON is an event as it has come, on a line.
 func eventJSON(e *client.Event) string {
 	var line bytes.Buffer
 	if err := json.Compact(&line, e.JSON); err != nil {
 		return "" // it could be read, so it is JSON
 	}
-	var safe strings.Builder
-	for _, r := range line.String() {
-		switch {
-		case unicode.IsPrint(r):
-			safe.WriteRune(r)
-		case r > 0xffff:
-			high, low := utf16.EncodeRune(r)
-			fmt.Fprintf(&safe, `\u%04x\u%04x`, high, low)
-		default:
-			fmt.Fprintf(&safe, `\u%04x`, r)
-		}
-	}
-	return safe.String() + "\n"
+	return escapeJSON(line.String()) + "\n"
 }

@@ -12,6 +12,9 @@ import (
 	"serialhub/internal/client"
 )
 
+// patience is how long who watches a hub waits for it when it has gone.
+const patience = 30 * time.Second
+
 // retryInterval is how often a hub is looked for that is not there.
 const retryInterval = 200 * time.Millisecond
 

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"unicode"
 	"unicode/utf16"
 
@@ -16,9 +16,9 @@ import (
 // output is how a command writes its result.
 type output string
 
-// addOutput adds the flag that chooses it; plain is the way for people.
-func (o *output) add(cmd *cobra.Command, plain string) {
-	cmd.Flags().StringVarP((*string)(o), "output", "o", plain, plain+", or json: as the API says it")
+// add adds the flag that chooses it; plain is the way for people, and what tells what comes as JSON.
+func (o *output) add(cmd *cobra.Command, plain, what string) {
+	cmd.Flags().StringVarP((*string)(o), "output", "o", plain, plain+", or json: "+what)
 	complete(cmd, "output", plain, "json")
 }
 
@@ -32,14 +32,23 @@ func (o *output) check(plain string) error {
 
 func (o *output) isJSON() bool { return *o == "json" }
 
-// writeJSON writes as the API does. Characters that a terminal may obey, or does not show, are escaped; that changes nothing of what they mean.
+// asAPI is what the JSON of a call's result is.
+const asAPI = "as the API says it"
+
+// writeJSON writes as the API does.
 func writeJSON(w io.Writer, shown any) error {
 	text, err := json.MarshalIndent(shown, "", "  ")
 	if err != nil {
 		return err
 	}
-	var safe bytes.Buffer
-	for _, r := range string(text) {
+	_, err = io.WriteString(w, escapeJSON(string(text))+"\n")
+	return err
+}
+
+// escapeJSON has the characters of a JSON text that a terminal may obey, or does not show, in JSON's own escapes. That changes nothing of what they mean.
+func escapeJSON(text string) string {
+	var safe strings.Builder
+	for _, r := range text {
 		switch {
 		case r == '\n' || unicode.IsPrint(r):
 			safe.WriteRune(r)
@@ -50,9 +59,7 @@ func writeJSON(w io.Writer, shown any) error {
 			fmt.Fprintf(&safe, `\u%04x`, r)
 		}
 	}
-	safe.WriteByte('\n')
-	_, err = w.Write(safe.Bytes())
-	return err
+	return safe.String()
 }
 
 // writeLinks writes one link as the API shows one, and any other number as it shows many.

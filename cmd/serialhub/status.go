@@ -48,7 +48,7 @@ is back.`,
 		},
 	}
 	options.hub.add(status)
-	options.output.add(status, "table")
+	options.output.add(status, "table", asAPI)
 	flags := status.Flags()
 	flags.BoolVar(&options.watch, "watch", false, "go on, and show how fast bytes cross")
 	flags.DurationVar(&options.interval, "interval", time.Second, "how often --watch looks")
@@ -93,12 +93,7 @@ func (o *statusOptions) once(ctx context.Context, hub *client.Client, names []st
 		return writeLinks(os.Stdout, names, links)
 	}
 	style := styleFor(os.Stdout)
-	var lines []string
-	if len(names) == 1 {
-		lines = style.Link(links[0], nil)
-	} else {
-		lines = style.Links(links, nil)
-	}
+	lines := look{links: links}.lines(style, len(names))
 	if len(names) == 0 && isTerminal(os.Stdout) {
 		status, err := hub.Status(ctx)
 		if err != nil {

@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"serialhub/internal/client"
@@ -110,15 +108,16 @@ func (o *statusOptions) page(ctx context.Context, stop context.CancelCauseFunc, 
 // draw gives the lines that stay, of which the last is the table's head, and the others.
 func (l look) draw(style table.Style, names int) (top, scrolled []string) {
 	if l.failed != nil {
-		top = append(top, style.Alarm(fmt.Sprintf("gone for %v: %v; trying again", style.Now.Sub(l.since).Round(time.Second), l.failed)))
+		top = append(top, style.Alarm(fmt.Sprintf("gone for %v, trying again: %v", style.Now.Sub(l.since).Round(time.Second), l.failed)))
 	} else {
 		top = style.Summary(l.status)
 	}
-	lines := l.table(style, names)
+	lines := l.lines(style, names)
 	return append(top, "", lines[0]), lines[1:]
 }
 
-func (l look) table(style table.Style, names int) []string {
+// lines are the table, or all that is known of one link if only that was asked for.
+func (l look) lines(style table.Style, names int) []string {
 	if names == 1 {
 		return style.Link(l.links[0], l.rates)
 	}
@@ -127,12 +126,8 @@ func (l look) table(style table.Style, names int) []string {
 
 // print writes a table each time, for what is no terminal that could show a page.
 func (o *statusOptions) print(ctx context.Context, hub *client.Client, names []string, meter *table.Meter, first look) error {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := untilLeft(ctx, os.Stdout)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends a program that cannot write
-	ctx, unread := context.WithCancel(ctx)
-	defer unread()
-	go untilUnread(os.Stdout, unread)
 	outage := outage{errs: os.Stderr, until: "until it answers"}
 	gone := false
 	show := func(l look) {
@@ -146,8 +141,7 @@ func (o *statusOptions) print(ctx context.Context, hub *client.Client, names []s
 		if gone {
 			return
 		}
-		lines := l.table(styleFor(os.Stdout), len(names))
-		os.Stdout.WriteString(strings.Join(lines, "\n") + "\n\n") //nolint:errcheck // SIGPIPE says it
+		os.Stdout.WriteString(strings.Join(l.lines(styleFor(os.Stdout), len(names)), "\n") + "\n\n") //nolint:errcheck // SIGPIPE says it
 	}
 	show(first)
 	return o.again(ctx, hub, names, meter, first, show)

@@ -6,21 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"serialhub/internal/client"
 )
-
-// tapPatience is how long a tap waits for a hub that has gone.
-const tapPatience = 30 * time.Second
 
 // plain ends colours, and the sequence for one that may be cut off (CAN), which would swallow the beginning of the prompt.
 const plain = "\x18\x1b[0m"
@@ -83,15 +76,12 @@ func (o *tapOptions) run(link string) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends a program that cannot write
+	var reader *os.File
 	if toStdout {
-		var unread context.CancelFunc
-		ctx, unread = context.WithCancel(ctx)
-		defer unread()
-		go untilUnread(os.Stdout, unread)
+		reader = os.Stdout
 	}
+	ctx, stop := untilLeft(context.Background(), reader)
+	defer stop()
 	err = o.copy(ctx, hub, link, toStdout)
 	if o.Color {
 		os.Stdout.WriteString(plain) //nolint:errcheck // the terminal may be gone
@@ -138,7 +128,7 @@ func (o *tapOptions) copy(ctx context.Context, hub *client.Client, link string, 
 func (o *tapOptions) follow(ctx context.Context, hub *client.Client, link string, tap *client.Tap, out io.Writer) error {
 	again := o.TapOptions
 	again.SinceStart, again.Newest = false, "" // that has been shown
-	outage := outage{errs: os.Stderr, until: fmt.Sprintf("for %v", tapPatience)}
+	outage := outage{errs: os.Stderr, until: fmt.Sprintf("for %v", patience)}
 	missed := func(m client.Missed) {
 		note(os.Stderr, "missed %d bytes from end %s", m.Bytes, client.Printable(m.End))
 	}
@@ -150,26 +140,11 @@ func (o *tapOptions) follow(ctx context.Context, hub *client.Client, link string
 		if o.NoFollow || !isPassing(err) {
 			return err
 		}
-		patience, cancel := context.WithTimeout(ctx, tapPatience)
-		tap, err = reopen(patience, &outage, err, func() (*client.Tap, error) { return hub.Tap(patience, link, again) })
+		waiting, cancel := context.WithTimeout(ctx, patience)
+		tap, err = reopen(waiting, &outage, err, func() (*client.Tap, error) { return hub.Tap(waiting, link, again) })
 		cancel()
 		if err != nil {
 			return err
-		}
-	}
-}
-
-// untilUnread calls gone when nobody reads any more what is written to a pipe: otherwise the tap of a silent guest would go on when the
-// program at the other end of the pipe has long had enough. It ends with the process.
-func untilUnread(out *os.File, gone func()) {
-	fds := []unix.PollFd{{Fd: int32(out.Fd())}}
-	for {
-		switch _, err := unix.Poll(fds, -1); {
-		case err == nil:
-			gone()
-			return
-		case !errors.Is(err, unix.EINTR):
-			return
 		}
 	}
 }

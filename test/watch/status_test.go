@@ -214,7 +214,7 @@ func TestStatusOutlivesTheHub(t *testing.T) {
 	})
 	h.kill()
 	s.shows("that the hub is gone", func(text string) bool {
-		return regexp.MustCompile(`^gone for \d+s: no hub answers at unix:\S+ \(by SERIALHUB_API\): `).MatchString(text) && strings.Contains(text, "2.0 KiB  0 B      -      -")
+		return regexp.MustCompile(`^gone for \d+s, trying again: no hub answers at unix:\S+ \(by SERIALHUB_API\): `).MatchString(text) && strings.Contains(text, "2.0 KiB  0 B      -      -")
 	})
 	h.launch()
 	s.shows("that it is back", func(text string) bool {
