@@ -71,6 +71,8 @@ func TestCompletion(t *testing.T) {
 		{"completion _", "bash zsh fish", noFiles},
 		{"completion bash _", "", noFiles},
 		{"rel_", "reload", noFiles},
+		{"help _", "attach check completion events reload reset send start status stop tap version wait", noFiles},
+		{"help status _", "", noFiles},
 		{"check _", "", noFiles},
 		{"version _", "", noFiles},
 	} {

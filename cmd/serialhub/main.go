@@ -87,6 +87,7 @@ other one nothing: its end waits for the next.`,
 	group(root, "look", "See how the links are:", statusCommand(), eventsCommand(), waitCommand())
 	group(root, "change", "Change how they are:", resetCommand(), startCommand(), stopCommand(), reloadCommand())
 	group(root, "watch", "Watch a link, and speak on it:", tapCommand(), attachCommand(), sendCommand())
+	root.SetHelpCommand(helpCommand())
 	root.SetHelpCommandGroupID("run")
 	completeAll(root)
 	help := root.HelpTemplate()
@@ -129,6 +130,40 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		return fmt.Errorf("%q is not a command; did you mean %s?", args[0], nearest.List(near))
 	}
 	return fmt.Errorf("%q is not a command; serialhub --help lists them", args[0])
+}
+
+// helpCommand tells of a command that does not exist, which cobra's own does not.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about any command",
+		Args: func(help *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return fmt.Errorf("help takes one command, and %q is one word too many", args[1])
+			}
+			if about, _, err := help.Root().Find(args); err == nil && about != help.Root() {
+				return nil
+			}
+			return noArgs(help.Root(), args)
+		},
+		RunE: func(help *cobra.Command, args []string) error {
+			about, _, err := help.Root().Find(args)
+			if err != nil {
+				return err
+			}
+			about.InitDefaultHelpFlag() // or they are not listed
+			about.InitDefaultVersionFlag()
+			return about.Help()
+		},
+		ValidArgsFunction: func(help *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+			for _, command := range help.Root().Commands() {
+				if len(args) == 0 && command.IsAvailableCommand() {
+					names = append(names, cobra.CompletionWithDesc(command.Name(), command.Short))
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+	}
 }
 
 func versionCommand() *cobra.Command {

@@ -322,6 +322,8 @@ func TestUsage(t *testing.T) {
 		{"a wrong file", []string{"check", "-c", wrong}, "", 2, []string{":1:1: lonks: unknown key; did you mean links?\n    1 | lonks: []\n      | ^", ":2:9: links[0].a: the end is missing"}},
 		{"no file to check", []string{"check"}, "", 2, []string{"serialhub check -c links.yaml"}},
 		{"the version", []string{"version"}, "", 0, []string{"serialhub "}},
+		{"help about no command", []string{"help", "stauts"}, "", 2, []string{`"stauts" is not a command; did you mean status?`}},
+		{"help about two", []string{"help", "status", "dbg"}, "", 2, []string{`help takes one command, and "dbg" is one word too many`}},
 		{"help", []string{"--help"}, "", 0, []string{"--config", "curl"}},
 	}
 	for _, test := range tests {
