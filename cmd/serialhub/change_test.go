@@ -81,7 +81,11 @@ func TestReload(t *testing.T) {
 	if err := os.WriteFile(file, []byte("api: {listen: [unix:api, unix:/nonexistent/api]}\nlinks: []\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p.says(1, ``, `serialhub: the API cannot listen: the folder /nonexistent does not exist.*\n`, "reload")
+	p.says(1, ``, `serialhub: not reloaded, and nothing was changed: the API cannot listen: the folder /nonexistent does not exist.*\n`, "reload")
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	p.says(1, ``, `serialhub: not reloaded, and nothing was changed: config: open .*: no such file or directory\n`, "reload")
 	p.says(2, ``, `serialhub: reload takes no arguments, and "dbg" is one\n`, "reload", "dbg")
 
 	hub := clienttest.Start(t, "", clienttest.Routes{"POST /reload": func(w http.ResponseWriter, _ *http.Request) {

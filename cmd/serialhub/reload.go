@@ -69,7 +69,7 @@ func notReloaded(hub *client.Client, err error) error {
 		faults.List = append(faults.List, config.Fault(fault))
 	}
 	if !ofFile {
-		return outcome(err)
+		return &failure{fmt.Errorf("not reloaded, and nothing was changed: %w", err)}
 	}
 	if status, err := hub.Status(context.Background()); err == nil {
 		faults.File = client.Printable(status.Config)
