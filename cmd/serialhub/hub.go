@@ -97,7 +97,7 @@ func (o *hubOptions) place() (client.Place, *config.Place, error) {
 	return place, said, nil
 }
 
-// token finds the token, and says where it is from. That in a file of links is taken if nothing else was said, and if it may be read.
+// token finds the token, and says where it is from. That in a file of links is taken if nothing else was said; if it cannot be read, there is none.
 func (o *hubOptions) token(said *config.Place) (token, by string, err error) {
 	if o.tokenFile != "" {
 		token, err := readToken(o.tokenFile)
@@ -117,7 +117,7 @@ func (o *hubOptions) token(said *config.Place) (token, by string, err error) {
 	}
 	token, err = readToken(said.TokenFile)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
-		return "", "", nil // a unix socket needs none
+		return "", said.TokenFile, nil // a unix socket needs none
 	}
 	return token, said.TokenFile, err
 }

@@ -169,6 +169,12 @@ func TestNoRight(t *testing.T) {
 			t.Errorf("%s: %d, %q, %s; want %s", row.line, code, out, errs, want)
 		}
 	}
+	file := filepath.Join(testenv.Dir(t), "links.yaml")
+	testenv.WriteFile(t, file, "api: {listen: '"+hub.Address+"', token_file: /nonexistent/tokens}\nlinks: []\n")
+	want := "serialhub: the hub at " + hub.Address + " wants a token with the role read, and /nonexistent/tokens cannot be read: give it by " + token + "\n"
+	if code, out, errs := calls(t, "", nil, "status", "-c", file); code != 1 || out != "" || errs != want {
+		t.Errorf("%d, %q, %s; want %s", code, out, errs, want)
+	}
 }
 
 // TestWatchOnAPipe writes a table each time, with rates from the second one on, and outlives the hub.

@@ -31,7 +31,7 @@ type Place struct {
 	Addresses []Address
 	By        string      // who says so, for messages: a flag, a variable, a file
 	TLS       *tls.Config // for the addresses where it is spoken; nil trusts whom the system trusts
-	TokenBy   string      // where the token is from, for messages; "" if there is none
+	TokenBy   string      // where the token is from, or should be, for messages; "" if nothing says so
 }
 
 // Client calls the API of the hub at a place. It is safe for use by many goroutines.

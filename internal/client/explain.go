@@ -84,7 +84,11 @@ const howToken = "--token-file FILE or SERIALHUB_TOKEN"
 // explainToken is about a caller of whom the hub does not know who it is.
 func (c *Client) explainToken(p *Problem, role string) {
 	if c.token == "" {
-		p.Detail = fmt.Sprintf("the hub at %s wants a token with the role %s: give it by %s", c.place.list(), role, howToken)
+		unreadable := ""
+		if c.place.TokenBy != "" {
+			unreadable = ", and " + c.place.TokenBy + " cannot be read"
+		}
+		p.Detail = fmt.Sprintf("the hub at %s wants a token with the role %s%s: give it by %s", c.place.list(), role, unreadable, howToken)
 		return
 	}
 	p.Detail = fmt.Sprintf("the hub at %s does not know the token %s; it wants one with the role %s, by %s", c.place.list(), c.tokenFrom(), role, howToken)
