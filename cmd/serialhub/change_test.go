@@ -45,6 +45,9 @@ func TestNoHub(t *testing.T) {
 			t.Errorf("%s: %d, %s, %s", line, code, out, errs)
 		}
 	}
+	for _, thing := range []string{"--for up", "--text x"} {
+		expect(t, 1, "", "trying again for 300ms\nserialhub: the hub has not answered within 300ms\n", strings.Fields("wait dbg --timeout 300ms --api unix:/nonexistent/api "+thing)...)
+	}
 }
 
 // TestNoSuchLink is told in the same words by every command.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"serialhub/internal/client"
 	"serialhub/internal/search"
@@ -18,16 +19,19 @@ func (o *waitOptions) waitForText(ctx context.Context, hub *client.Client, link 
 	searching, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	var listeners sync.WaitGroup
+	var heard atomic.Bool
 	for side, finder := range finders {
 		listeners.Go(func() {
 			stream := search.NewStream(finder, func() { end(errFound) })
-			end(o.listen(searching, hub, link, side, stream, outage))
+			end(o.listen(searching, hub, link, side, stream, outage, &heard))
 		})
 	}
 	listeners.Wait()
 	switch cause := context.Cause(searching); {
 	case errors.Is(cause, errFound):
 		return nil
+	case errors.Is(cause, context.DeadlineExceeded) && !heard.Load():
+		return fmt.Errorf("the hub has not answered within %v", o.timeout)
 	case errors.Is(cause, context.DeadlineExceeded):
 		return fmt.Errorf("%s has not come from %s within %v", o.sought(), o.source(link), o.timeout)
 	default:
@@ -35,8 +39,8 @@ func (o *waitOptions) waitForText(ctx context.Context, hub *client.Client, link 
 	}
 }
 
-// listen lets a stream have what a peer says, until the context ends or the link cannot be watched.
-func (o *waitOptions) listen(ctx context.Context, hub *client.Client, link, end string, stream *search.Stream, outage *outage) error {
+// listen lets a stream have what a peer says, until the context ends or the link cannot be watched. It sets heard once it can be.
+func (o *waitOptions) listen(ctx context.Context, hub *client.Client, link, end string, stream *search.Stream, outage *outage, heard *atomic.Bool) error {
 	options := client.TapOptions{Format: "raw", End: end, SinceStart: o.sinceStart}
 	var lost error
 	for {
@@ -44,6 +48,7 @@ func (o *waitOptions) listen(ctx context.Context, hub *client.Client, link, end 
 		if err != nil {
 			return cause(ctx, err)
 		}
+		heard.Store(true)
 		err = tap.Copy(ctx, stream, func(client.Missed) { stream.Reset() })
 		tap.Close()
 		if !o.sinceStart { // which finds that, and more
