@@ -317,6 +317,11 @@ func (l *Link) continues(was *Link) {
 	}
 }
 
+// runs tells whether a link ran although it was disabled, because it was started by a command. That is known only if the process was replaced.
+func (l *legacy) runs() bool {
+	return l != nil && l.status != nil && l.status.Disabled && l.status.State != LinkStopped && l.status.State != LinkFailed
+}
+
 // legacies finds what was left for each link of a config, and gives up what does not fit it, before any link opens anything.
 func legacies(links []config.Link, past *Past, log *slog.Logger) map[string]*legacy {
 	found := map[string]*legacy{}
@@ -328,7 +333,7 @@ func legacies(links []config.Link, past *Past, log *slog.Logger) map[string]*leg
 				left.status = &past.Links[j]
 			}
 		}
-		if before := takeLink(past.Left, c); before != nil && !c.Disabled {
+		if before := takeLink(past.Left, c); before != nil && (!c.Disabled || left.runs()) {
 			left.stash, left.parts = before.Stash, fitting(before, c)
 		} else if before != nil {
 			giveUp(c.Name, before, log)

@@ -125,14 +125,15 @@ func (l *link) run() {
 	defer l.closeReady()
 	defer l.watching.close()
 	defer l.scribe.end()
-	l.scribe.write(l.config)
+	disabled := l.config.Disabled && !l.legacy.runs()
+	l.scribe.write(l.config, disabled)
 	var first *command // what a life begins with
 	var wake <-chan time.Time
-	runs := !l.config.Disabled && !l.rests
+	runs := !disabled && !l.rests
 	if !runs {
 		l.dropLegacy()
 	}
-	if l.config.Disabled {
+	if disabled {
 		l.settle(LinkStopped)
 	}
 	for runs || l.rest(wake, &first) {
@@ -188,16 +189,18 @@ func (l *link) rest(wake <-chan time.Time, first **command) bool {
 func (l *link) hear(cmd *command) (runs, rests bool) {
 	switch cmd.verb {
 	case reset:
+		l.scribe.write(l.config, false)
 		l.noteReset(cmd.sides)
 		return true, false
 	case start:
+		l.scribe.write(l.config, false)
 		return true, false
 	case stop:
 		return false, true
 	case update:
 		stopped := l.snapshot().State == LinkStopped && !l.config.Disabled
 		l.become(cmd.next)
-		l.scribe.write(l.config)
+		l.scribe.write(l.config, l.config.Disabled)
 		l.closeReady()
 		l.ready = cmd.ready
 		if !l.config.Disabled && !stopped {

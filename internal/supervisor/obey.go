@@ -70,7 +70,7 @@ func (c *control) adapt(cmd *command) error {
 	}
 	before := c.config
 	c.become(cmd.next)
-	c.scribe.write(c.config)
+	c.scribe.write(c.config, false)
 	c.closeReady()
 	c.ready = cmd.ready
 	c.wire.SetRules(rules(c.config))

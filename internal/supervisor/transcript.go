@@ -40,18 +40,18 @@ var errUnwanted = errors.New("there is to be no transcript")
 // lastWords is how long a transcript has to write what is there when it ends.
 const lastWords = time.Second
 
-// write has the transcript be what the config says.
-func (s *scribe) write(c *config.Link) {
+// write has the transcript be what the config says; there is none while the link does not run because it is disabled.
+func (s *scribe) write(c *config.Link, rests bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.of != nil && c != nil && sameTranscript(s.of, c) {
+	if s.of != nil && !rests && sameTranscript(s.of, c) {
 		return
 	}
 	if s.of != nil {
 		s.halt(errUnwanted)
 	}
 	s.of = nil
-	if c == nil || c.Transcript == nil || c.Disabled {
+	if rests || c.Transcript == nil {
 		s.link.watching.unmark()
 		s.link.report(nil)
 		return
@@ -78,7 +78,7 @@ func (s *scribe) end() {
 }
 
 func sameTranscript(one, other *config.Link) bool {
-	return other.Transcript != nil && !other.Disabled && one.Name == other.Name && *one.Transcript == *other.Transcript
+	return other.Transcript != nil && one.Name == other.Name && *one.Transcript == *other.Transcript
 }
 
 // begin begins to write, or goes on; after one that has not ended in time, once it has: two would spoil each other's files. The caller holds mu.

@@ -1,6 +1,7 @@
 package continuity
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -85,6 +86,24 @@ func TestLinkEndsOnItsWay(t *testing.T) {
 		hearEnd(t, b, text)
 		s.waitState("dbg", "stopped")
 		s.waitNoFile("a")
+	})
+}
+
+// TestStartedLinkStaysStarted starts a link that is disabled before the hub is replaced.
+func TestStartedLinkStaysStarted(t *testing.T) {
+	links := "  - {name: dbg, a: a, b: b, disabled: true, transcript: {file: dbg.log, format: json}}\n"
+	each(t, interruptions()[2:], links, func(t *testing.T, s *service, cause interruption) {
+		s.post("/links/dbg/start")
+		a, b := s.dial("a"), s.dial("b")
+		s.waitState("dbg", "up")
+		converse(t, a, b)
+		cause.happen(s)
+		s.waitState("dbg", "up")
+		converse(t, a, b)
+		s.until("with all of it in the transcript", func() error {
+			text, err := os.ReadFile(s.path("dbg.log"))
+			return errors.Join(err, unless(strings.Count(string(text), "\n") >= 4, "it is %q", text))
+		})
 	})
 }
 
