@@ -4,6 +4,7 @@ package api
 import (
 	"context"
 	"io"
+	"iter"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -26,6 +27,7 @@ import (
 // Hub is what the API needs of the running hub: its links.
 type Hub interface {
 	Links() []supervisor.Link
+	All() iter.Seq[supervisor.Link]
 	Link(name string) (supervisor.Link, error)
 	Reset(ctx context.Context, name string, sides ...relay.Side) (supervisor.Link, error)
 	StopLink(ctx context.Context, name string) (supervisor.Link, error)
@@ -72,7 +74,7 @@ func Handler(parts Parts) http.Handler {
 	}}))
 	door := &door{log: log, refusals: newSeldom(5)}
 	e.Use(door.guard, door.authenticate)
-	h := &handlers{hub: parts.Hub, reloader: parts.Reloader, events: parts.Events, about: parts.About, metrics: parts.Metrics}
+	h := &handlers{hub: parts.Hub, reloader: parts.Reloader, events: parts.Events, about: parts.About, metrics: newScrapes(parts.Metrics)}
 	if h.events == nil {
 		h.events = events.NewLog()
 	}

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,8 +46,9 @@ func (h *hub) Reload(context.Context) (config.Changes, error) {
 
 func (h *hub) Last() reload.Result { return h.reload }
 
-func (h *hub) Links() []supervisor.Link { return h.whole().list }
-func (h *hub) NotOpen() []string        { return h.whole().closed }
+func (h *hub) Links() []supervisor.Link       { return h.whole().list }
+func (h *hub) All() iter.Seq[supervisor.Link] { return slices.Values(h.whole().list) }
+func (h *hub) NotOpen() []string              { return h.whole().closed }
 
 // whole panics if the hub is broken.
 func (h *hub) whole() *hub {

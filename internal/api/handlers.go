@@ -22,14 +22,14 @@ type handlers struct {
 	reloader Reloader
 	events   *events.Log
 	about    About
-	metrics  http.Handler
+	metrics  *scrapes
 }
 
 // answer writes indented JSON, because its first reader is a person with curl.
 func answer(c echo.Context, shown any) error { return c.JSONPretty(http.StatusOK, shown, "  ") }
 
 func (h *handlers) ListLinks(c echo.Context) error {
-	return answerLinks(c, h.hub.Links())
+	return answerLinks(c, h.hub.All())
 }
 
 func (h *handlers) GetLink(c echo.Context, name string) error {
@@ -145,7 +145,7 @@ func (h *handlers) GetDocument(c echo.Context) error {
 	return c.Blob(http.StatusOK, "application/yaml", openapi.Document())
 }
 
-func (h *handlers) GetMetrics(c echo.Context) error { return echo.WrapHandler(h.metrics)(c) }
+func (h *handlers) GetMetrics(c echo.Context) error { return h.metrics.answer(c) }
 
 // The server writes no body for these.
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"iter"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -12,8 +13,8 @@ import (
 )
 
 // answerLinks writes {"links": […]} as answer would, but one link after the other: to indent ten thousand at once takes six times the
-// memory of the text, and most of the time.
-func answerLinks(c echo.Context, links []supervisor.Link) error {
+// memory of the text, and most of the time; and who reads slowly holds up no more than the page that is on its way to him.
+func answerLinks(c echo.Context, links iter.Seq[supervisor.Link]) error {
 	c.Response().Header().Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
 	c.Response().WriteHeader(http.StatusOK)
 	var text bytes.Buffer
@@ -21,7 +22,7 @@ func answerLinks(c echo.Context, links []supervisor.Link) error {
 	encoder.SetIndent("    ", "  ")
 	out := bufio.NewWriterSize(c.Response(), 32<<10) // keeps the first error, which Flush returns
 	between, end := "{\n  \"links\": [\n    ", "{\n  \"links\": []\n}\n"
-	for _, l := range links {
+	for l := range links {
 		text.Reset()
 		if err := encoder.Encode(showLink(l)); err != nil {
 			return err

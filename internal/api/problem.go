@@ -150,7 +150,7 @@ func writeProblem(log *slog.Logger) echo.HTTPErrorHandler {
 		}
 		body, err := p.text()
 		if err == nil {
-			if p.Type == rest.ProblemTooManyStreams {
+			if p.Type == rest.ProblemTooManyStreams || p.Type == rest.ProblemTooManyConnections {
 				c.Response().Header().Set("Retry-After", retryAfter)
 			}
 			err = c.Blob(p.Status, problemType, body)

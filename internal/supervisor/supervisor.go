@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"runtime/debug"
 	"sync"
@@ -280,14 +281,32 @@ func (s *Supervisor) Stop() { s.stop() }
 
 // Links returns every link, in the order of the config.
 func (s *Supervisor) Links() []Link {
-	s.mu.Lock()
-	links := s.links
-	s.mu.Unlock()
+	links := s.all()
 	list := make([]Link, len(links))
 	for i, l := range links {
 		list[i] = l.snapshot()
 	}
 	return list
+}
+
+// All yields the links that there are now, in the order of the config, each as it is when its turn comes. It is for who takes his time: ten
+// thousand of them at once are 4 MB.
+func (s *Supervisor) All() iter.Seq[Link] {
+	links := s.all()
+	return func(yield func(Link) bool) {
+		for _, l := range links {
+			if !yield(l.snapshot()) {
+				return
+			}
+		}
+	}
+}
+
+// all are the links. The list is not changed any more: an update makes another one.
+func (s *Supervisor) all() []*link {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.links
 }
 
 // Link returns the link of that name, or ErrNoLink.
