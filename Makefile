@@ -90,6 +90,7 @@ generate: ## make anew what is made from other files (make test and make lint fa
 
 .PHONY: lint
 lint: ## check the code's style, its imports and its modules
+	go build ./...
 	$(GOLANGCI) run ./...
 	go mod tidy -diff
 	go -C tools mod tidy -diff

@@ -18,6 +18,9 @@ import (
 	"serialhub/internal/testenv"
 )
 
+// program is the program under test, built once.
+var program string
+
 // patience is how long a test waits for what should happen at once, on a machine that may be busy.
 const patience = 30 * time.Second
 

@@ -6,10 +6,14 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"serialhub/internal/client"
 	"serialhub/internal/rest"
 )
+
+// retryTime is how often a hub is looked for that is not there.
+const retryTime = 5 * time.Millisecond
 
 // listener hears what happens in a service, through all its processes: when a stream ends, it goes on with another one where that has ended.
 type listener struct {

@@ -11,9 +11,6 @@ import (
 	"serialhub/internal/rest"
 )
 
-// retryTime is how often a hub is looked for that is not there.
-const retryTime = 5 * time.Millisecond
-
 // TestEventsGoOn listens while the hub is interrupted, and peers come and go. Over an upgrade nothing is lost, doubled or out of order, and of the peers that stay nothing is told at all; after
 // a restart it is told that something was missed.
 func TestEventsGoOn(t *testing.T) {

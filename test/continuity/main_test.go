@@ -13,9 +13,6 @@ import (
 // full asks for the sizes that take minutes.
 var full = flag.Bool("continuity.full", false, "run at full size")
 
-// watched has somebody watch every link that says nothing else: to be watched may change nothing.
-var watched = flag.Bool("continuity.watched", false, "give links scrollback and a transcript")
-
 // hubBinary is the hub under test, built once.
 var hubBinary string
 

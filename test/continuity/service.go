@@ -1,6 +1,7 @@
 package continuity
 
 import (
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -12,6 +13,9 @@ import (
 
 	"serialhub/internal/testenv"
 )
+
+// watched has somebody watch every link that says nothing else: to be watched may change nothing.
+var watched = flag.Bool("continuity.watched", false, "give links scrollback and a transcript")
 
 // service is a hub, through all its processes. Its config, program, log and sockets are in a folder of its own.
 type service struct {

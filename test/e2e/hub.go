@@ -17,6 +17,9 @@ import (
 	"serialhub/internal/testenv"
 )
 
+// hubBinary is the hub under test, built once for all tests.
+var hubBinary string
+
 // hub is the hub under test, a process of its own. The test that started it owns
 // it; at that test's end it is asked to stop and must do so with exit status 0.
 type hub struct {

@@ -8,9 +8,6 @@ import (
 	"testing"
 )
 
-// hubBinary is the hub under test, built once for all tests.
-var hubBinary string
-
 func TestMain(m *testing.M) {
 	os.Exit(buildAndRun(m))
 }

@@ -16,6 +16,9 @@ import (
 	"serialhub/internal/testenv"
 )
 
+// initramfs is what guests boot with, made once for all tests.
+var initramfs string
+
 // The guest's serial devices. The first is a 16550; the second can be unplugged. It comes back by the same name only if
 // whoever had it open has closed it.
 const (

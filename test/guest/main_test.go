@@ -7,9 +7,6 @@ import (
 	"testing"
 )
 
-// initramfs is what guests boot with, made once for all tests.
-var initramfs string
-
 func TestMain(m *testing.M) {
 	switch {
 	case os.Getpid() == 1:

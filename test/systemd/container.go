@@ -15,6 +15,9 @@ import (
 	"serialhub/internal/testenv"
 )
 
+// hubBinary is the hub under test, built once for all containers.
+var hubBinary string
+
 // testUnit runs one test in the container; what systemd then exits with is what the test binary did, but for a
 // signal, which would count as 0.
 const testUnit = `[Unit]

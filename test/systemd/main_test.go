@@ -9,9 +9,6 @@ import (
 	"testing"
 )
 
-// hubBinary is the hub under test, built once for all containers.
-var hubBinary string
-
 // release is what it says of its version.
 const release = "release-under-test"
 

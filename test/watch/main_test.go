@@ -9,9 +9,6 @@ import (
 	"serialhub/internal/testenv"
 )
 
-// program is the program under test, built once.
-var program string
-
 func TestMain(m *testing.M) {
 	binary, remove, err := testenv.BuildHub()
 	if err != nil {
