@@ -99,12 +99,19 @@ type serverLog struct {
 // Write takes one line.
 func (l serverLog) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(string(line))
-	if what, failed := strings.CutPrefix(text, "http: TLS handshake error from "); failed {
-		from, why, _ := strings.Cut(what, ": ")
+	handshake, failed := strings.CutPrefix(text, "http: TLS handshake error from ")
+	accept, crowded := strings.CutPrefix(text, "http: Accept error: ")
+	switch {
+	case failed:
 		if more, told := l.failures.turn(); told {
+			from, why, _ := strings.Cut(handshake, ": ")
 			l.log.Warn("a TLS handshake with a client of the API has failed", "from", from, "error", why, "more_like_it", more)
 		}
-	} else {
+	case crowded:
+		if more, told := l.failures.turn(); told {
+			l.log.Warn("the API cannot take a connection, and tries again", "error", accept, "more_like_it", more)
+		}
+	default:
 		l.log.Debug("a connection of the API", "says", text)
 	}
 	return len(line), nil

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"golang.org/x/sys/unix"
 )
 
 // dial opens a connection to the API, which is closed with the test.
@@ -206,5 +207,25 @@ func TestFewDescriptors(t *testing.T) {
 	})
 	if log := h.log(); strings.Contains(log, "too many open files") {
 		t.Error("there were not descriptors enough")
+	}
+}
+
+// TestNoDescriptorForACaller is told by the log, whatever its level is by default: nobody gets in.
+func TestNoDescriptorForACaller(t *testing.T) {
+	h := startHub(t, "")
+	var was unix.Rlimit
+	if err := unix.Prlimit(h.cmd.Process.Pid, unix.RLIMIT_NOFILE, nil, &was); err != nil {
+		t.Fatal(err)
+	}
+	few := unix.Rlimit{Cur: 3, Max: was.Max}
+	if err := unix.Prlimit(h.cmd.Process.Pid, unix.RLIMIT_NOFILE, &few, nil); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		h.dial()
+	}
+	h.logs(`"level":"WARN"`, "the API cannot take a connection", "too many open files")
+	if err := unix.Prlimit(h.cmd.Process.Pid, unix.RLIMIT_NOFILE, &was, nil); err != nil {
+		t.Fatal(err)
 	}
 }
