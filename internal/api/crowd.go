@@ -7,12 +7,14 @@ import (
 )
 
 // crowd are the connections that are open, of which there is a limit. Who comes when it is reached takes the place of the one that has been quiet for
-// longest: that has made no request yet, was refused, or waits for its next request. So who dribbles, or says nothing, keeps nobody out.
+// longest: that has made no request yet, was refused, or waits for its next request. So who dribbles, or says nothing, keeps nobody out. Who comes by
+// the network never takes the place of one at a unix socket.
 type crowd struct {
 	mu    sync.Mutex
 	most  int
 	open  int
-	quiet list.List // of *connection, the one that has been so for longest first
+	far   list.List // those by the network that are quiet: of *connection, the one that has been so for longest first
+	local list.List // likewise, by unix sockets
 }
 
 // place is that of a connection in the crowd; mu guards it.
@@ -35,12 +37,15 @@ func (c *crowd) limit(most int) {
 func (c *crowd) enter(conn *connection) bool {
 	c.mu.Lock()
 	var shutOut net.Conn
-	most := c.most
-	if conn.listener.Network == "unix" {
+	most, local := c.most, conn.listener.Network == "unix"
+	if local {
 		most += reserved
 	}
 	if c.open >= most {
-		first := c.quiet.Front()
+		first := c.far.Front()
+		if first == nil && local {
+			first = c.local.Front()
+		}
 		if first == nil {
 			c.mu.Unlock()
 			return false
@@ -48,7 +53,8 @@ func (c *crowd) enter(conn *connection) bool {
 		shutOut = c.remove(first.Value.(*connection)) // nothing else is in it
 	}
 	c.open++
-	conn.place = place{quiet: c.quiet.PushBack(conn)}
+	conn.place = place{}
+	c.hush(conn)
 	c.mu.Unlock()
 	if shutOut != nil {
 		shutOut.Close() //nolint:errcheck // nothing is asked of it any more
@@ -60,10 +66,7 @@ func (c *crowd) enter(conn *connection) bool {
 func (c *crowd) busy(conn *connection) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if conn.place.quiet != nil {
-		c.quiet.Remove(conn.place.quiet)
-		conn.place.quiet = nil
-	}
+	c.rouse(conn)
 }
 
 // rest tells that a request has been answered.
@@ -73,10 +76,8 @@ func (c *crowd) rest(conn *connection) {
 	if conn.place.left {
 		return
 	}
-	if conn.place.quiet != nil {
-		c.quiet.Remove(conn.place.quiet)
-	}
-	conn.place.quiet = c.quiet.PushBack(conn)
+	c.rouse(conn)
+	c.hush(conn)
 }
 
 // leave tells that a connection is closed.
@@ -91,10 +92,27 @@ func (c *crowd) remove(conn *connection) net.Conn {
 	if conn.place.left {
 		return conn
 	}
-	if conn.place.quiet != nil {
-		c.quiet.Remove(conn.place.quiet)
-	}
+	c.rouse(conn)
 	conn.place = place{left: true}
 	c.open--
 	return conn
+}
+
+// hush puts a connection behind those that are quiet. It is called with mu locked.
+func (c *crowd) hush(conn *connection) { conn.place.quiet = c.among(conn).PushBack(conn) }
+
+// rouse takes a connection out of those that are quiet, if it is. It is called with mu locked.
+func (c *crowd) rouse(conn *connection) {
+	if conn.place.quiet != nil {
+		c.among(conn).Remove(conn.place.quiet)
+		conn.place.quiet = nil
+	}
+}
+
+// among are those that a connection belongs to while it is quiet.
+func (c *crowd) among(conn *connection) *list.List {
+	if conn.listener.Network == "unix" {
+		return &c.local
+	}
+	return &c.far
 }

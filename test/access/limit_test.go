@@ -229,3 +229,33 @@ func TestNoDescriptorForACaller(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestStrangersKeepNobodyFromTheSocket nor put out whom it has let in, however many come by the network.
+func TestStrangersKeepNobodyFromTheSocket(t *testing.T) {
+	h := startHub(t, "token_file: tokens", withTokens)
+	conn, err := net.Dial("unix", h.path("api"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	in := bufio.NewReader(conn)
+	ask := func(when string) {
+		t.Helper()
+		io.WriteString(conn, "GET /links/dbg HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		response, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", when, err)
+		}
+		if got := read(response); got.status != 200 {
+			t.Errorf("%s: %+v", when, got)
+		}
+	}
+	ask("before")
+	for range 600 {
+		h.dial()
+	}
+	if got, _ := curl(t, append(bearer(reader), "http://"+h.tcp+"/links/dbg")...); got.status != 200 { // all of them have been taken
+		t.Errorf("behind them: %+v", got)
+	}
+	ask("after")
+}
