@@ -93,7 +93,7 @@ func (g *guest) socket(name string) string { return filepath.Join(g.folder, name
 func (g *guest) startQEMU(t *testing.T) {
 	t.Helper()
 	args := []string{
-		"-machine", "pc", "-accel", "tcg", "-cpu", "max", "-m", "256", "-nodefaults", "-no-reboot", "-display", "none",
+		"-machine", "pc", "-accel", "tcg", "-cpu", "max", "-m", "512", "-nodefaults", "-no-reboot", "-display", "none",
 		"-kernel", artefact("vmlinux"), "-initrd", initramfs,
 		"-append", "console=ttyS0 quiet panic=-1 mitigations=off",
 		"-serial", "stdio",
