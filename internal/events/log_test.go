@@ -86,9 +86,11 @@ func TestReadersAgainstAModel(t *testing.T) {
 		case 0:
 			readers = append(readers, &reader{log.Now(), published + 1})
 		case 1:
-			after := rand.IntN(published + 1)
+			after, oldest := rand.IntN(published+1), max(1, published-kept+1)
+			if rand.IntN(4) == 0 { // at the edge of what is kept
+				after = min(published, max(0, oldest-3+rand.IntN(4)))
+			}
 			r, missed := log.After(fmt.Sprintf("%s-%d", start, after))
-			oldest := max(1, published-kept+1)
 			if missed != (after+1 < oldest) {
 				t.Fatalf("after %d of %d: missed is %v", after, published, missed)
 			}
