@@ -71,7 +71,7 @@ func (w *watching) configure(scrollback int, keeps bool) error {
 // begin makes a tape. The caller holds mu.
 func (w *watching) begin(scrollback int) error {
 	said := watch.Position{w.counters[relay.A].Received.Load(), w.counters[relay.B].Received.Load()}
-	tape, err := watch.NewAt(said, scrollback)
+	tape, err := watch.New(said, scrollback)
 	if err != nil {
 		return fmt.Errorf("there is no memory for watchers: %w", err)
 	}

@@ -17,7 +17,7 @@ func BenchmarkWrite(b *testing.B) {
 	for _, format := range []render.Format{render.Text, render.Raw, render.Hex, render.JSON, render.PCAPNG} {
 		for _, size := range []int{64, 8192} {
 			b.Run(string(format)+"/"+strconv.Itoa(size), func(b *testing.B) {
-				tape, err := watch.New(0)
+				tape, err := watch.New(watch.Position{}, 0)
 				if err != nil {
 					b.Fatal(err)
 				}

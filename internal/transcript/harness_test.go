@@ -55,7 +55,7 @@ type link struct {
 // start runs a transcript until the test ends.
 func start(t *testing.T, c transcript.Config) *link {
 	t.Helper()
-	tape, err := watch.New(0)
+	tape, err := watch.New(watch.Position{}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

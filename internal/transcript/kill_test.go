@@ -73,7 +73,7 @@ func transcriptReader(tape *watch.Tape) (*watch.Reader, watch.Mark) {
 // After a kill the transcript goes on where it ended: each line is there once.
 func TestKilled(t *testing.T) {
 	dir := testenv.Dir(t)
-	tape, err := watch.New(0)
+	tape, err := watch.New(watch.Position{}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,11 +37,8 @@ type Tape struct {
 	refs int        // who uses the mapping: readers, and whoever has not called Close yet
 }
 
-// New makes a tape that keeps that many bytes of scrollback, of which there can be MaxScrollback.
-func New(scrollback int) (*Tape, error) { return NewAt(Position{}, scrollback) }
-
-// NewAt is New for a link that some bytes have crossed already.
-func NewAt(said Position, scrollback int) (*Tape, error) {
+// New makes a tape that keeps that many bytes of scrollback, of which there can be MaxScrollback, for a link that some bytes may have crossed already.
+func New(said Position, scrollback int) (*Tape, error) {
 	f, err := newFile()
 	if err != nil {
 		return nil, err

@@ -21,7 +21,7 @@ import (
 // tape makes a tape that is closed when the test ends.
 func tape(t testing.TB, scrollback int) *watch.Tape {
 	t.Helper()
-	tape, err := watch.New(scrollback)
+	tape, err := watch.New(watch.Position{}, scrollback)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestReaders(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			tape, err := watch.New(test.scrollback)
+			tape, err := watch.New(watch.Position{}, test.scrollback)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -169,7 +169,7 @@ func TestSlowReaderMisses(t *testing.T) {
 
 // TestReadersBesideTheWriter has readers that start at any time get every byte once, in order, or be told of it.
 func TestReadersBesideTheWriter(t *testing.T) {
-	tape, err := watch.New(10_000)
+	tape, err := watch.New(watch.Position{}, 10_000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,7 +306,7 @@ func TestAdoptRefuses(t *testing.T) {
 // TestNextBlocks waits without working until something comes, the tape is closed or the context ends.
 func TestNextBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tape, err := watch.New(0)
+		tape, err := watch.New(watch.Position{}, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -332,7 +332,7 @@ func TestNextBlocks(t *testing.T) {
 // TestReadersRest wakes a reader at once for the first that comes, then for what has gathered, or when there is much of it.
 func TestReadersRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tape, err := watch.New(0)
+		tape, err := watch.New(watch.Position{}, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
