@@ -35,9 +35,10 @@ func (c contender) with(keys string) contender {
 type kind int
 
 const (
-	hub    kind = iota // one process, any number of links
-	socat              // one process for each link, which ends with it
-	direct             // no relay: one client makes a place, the other goes there
+	hub     kind = iota // one process, any number of links
+	socat               // one process for each link, which ends with it
+	direct              // no relay: one client makes a place, the other goes there
+	ser2net             // one process, any number of links, which begin at an end that listens and go on to one that connects
 )
 
 // hubs is the value of the -hub flags.
@@ -109,6 +110,27 @@ func newSocat(program string) contender {
 		return w, nil
 	}
 	return contender{name: "socat", kind: socat, version: []string{program, "-V"}, lay: lay}
+}
+
+// newSer2net is ser2net with a connection for each link. It goes to the right end when somebody has come to the left one. It does not
+// wait for more characters before it hands some on (chardelay), as somebody would have it who debugs: it would take milliseconds.
+func newSer2net(program string) contender {
+	lay := func(dir string, n int, ends [2]end, _ string) (*wires, error) {
+		w := &wires{dir: dir}
+		config := filepath.Join(dir, "ser2net.yaml")
+		w.commands = [][]string{{program, "-n", "-d", "-c", config}} // -d: stays in the foreground
+		var text strings.Builder
+		text.WriteString("%YAML 1.1\n---\n")
+		for i := range n {
+			a, b, err := w.link(ends, i, end.ser2net)
+			if err != nil {
+				return w, err
+			}
+			fmt.Fprintf(&text, "connection: &l%d\n  accepter: %s\n  connector: %s\n  options: {chardelay: false}\n", i, a, b)
+		}
+		return w, os.WriteFile(config, []byte(text.String()), 0o600)
+	}
+	return contender{name: "ser2net", kind: ser2net, version: []string{program, "-v"}, lay: lay}
 }
 
 // newDirect is what no relay can beat: the clients meet at the place that the right one would share with a relay.

@@ -88,7 +88,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	return o, nil
 }
 
-// contenders are the hubs, socat if it is installed, and the bare socketpair.
+// contenders are the hubs, socat and ser2net if they are installed, and the bare socketpair.
 func (o options) contenders(progress io.Writer) ([]contender, error) {
 	list := []contender(o.hubs)
 	if program, err := exec.LookPath("socat"); err == nil {
@@ -98,6 +98,9 @@ func (o options) contenders(progress io.Writer) ([]contender, error) {
 		if err != nil {
 			return nil, err
 		}
+	}
+	if program, err := exec.LookPath("ser2net"); err == nil {
+		list = append(list, newSer2net(program))
 	}
 	list = append(list, newDirect())
 	seen := map[string]bool{}

@@ -126,6 +126,18 @@ func (e end) socat(dir, place string) string {
 	return fillIn(told[e], dir, place)
 }
 
+// ser2net is what ser2net's config says of the end: of one that listens as its accepter, of any other as its connector.
+func (e end) ser2net(dir, place string) string {
+	told := map[end]string{
+		{unixSocket, false}: "unix,PLACE",
+		{unixSocket, true}:  "unix,PLACE",
+		{tcp, false}:        "tcp,HOST,PORT",
+		{tcp, true}:         "tcp,HOST,PORT",
+		{terminal, true}:    "serialdev,PLACE,115200n81,local",
+	}
+	return fillIn(told[e], dir, place)
+}
+
 func fillIn(text, dir, place string) string {
 	host, port, _ := strings.Cut(place, ":") // of no use, and not used, if it is a path
 	return strings.NewReplacer("PLACE", place, "HOST", host, "PORT", port, "CERT", filepath.Join(dir, certificateName)).Replace(text)

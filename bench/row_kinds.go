@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"slices"
 )
@@ -66,4 +67,20 @@ func ofKind(name string, a, b end) row {
 		return got, err
 	}
 	return row{table: kindsTable, name: name, lines: lines, kinds: everybody(), measure: measure}
+}
+
+// rivalsTable is the name of the table that has ser2net beside the others, with what it is made for.
+const rivalsTable = "joined by each"
+
+// rivals are a row for each pair of ends that ser2net joins as well.
+func rivals() (list []row) {
+	for _, pair := range [][2]end{
+		{{unixSocket, false}, {unixSocket, true}}, {{tcp, false}, {tcp, true}}, {{tcp, false}, {terminal, true}},
+	} {
+		r := ofKind(fmt.Sprintf("%v, %v", pair[0], pair[1]), pair[0], pair[1])
+		r.table, r.kinds = rivalsTable, append(everybody(), ser2net)
+		list = append(list, r)
+	}
+	list[0].note = "ser2net is measured where it is installed; with chardelay: false"
+	return list
 }

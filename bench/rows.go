@@ -48,7 +48,7 @@ func rows(s size) []row {
 		}
 		list = append(list, again)
 	}
-	return slices.Concat(list, kinds(), watched(), operated(s.operate))
+	return slices.Concat(list, kinds(), rivals(), watched(), operated(s.operate))
 }
 
 // everybody takes part in rows that need nothing but a wire.

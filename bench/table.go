@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -18,6 +19,7 @@ func printReport(out io.Writer, about string, contenders []contender, rows []mea
 		if i > 0 {
 			text.WriteString("\n")
 		}
+		contenders, part := takingPart(contenders, part)
 		if part[0].table == "" {
 			writeTable(&text, table(contenders, part), 2)
 		} else {
@@ -49,6 +51,27 @@ func byTable(rows []measured) (parts [][]measured) {
 		*last = append(*last, r)
 	}
 	return parts
+}
+
+// takingPart leaves out the contenders that none of the rows is about.
+func takingPart(all []contender, rows []measured) (contenders []contender, narrow []measured) {
+	var indices []int
+	for i, c := range all {
+		if slices.ContainsFunc(rows, func(r measured) bool { return slices.Contains(r.kinds, c.kind) }) {
+			indices, contenders = append(indices, i), append(contenders, c)
+		}
+	}
+	for _, r := range rows {
+		values := make([][][]float64, len(r.values))
+		for l := range r.values {
+			for _, i := range indices {
+				values[l] = append(values[l], r.values[l][i])
+			}
+		}
+		r.values = values
+		narrow = append(narrow, r)
+	}
+	return contenders, narrow
 }
 
 // pairing is a ratio of two contenders, by their index.

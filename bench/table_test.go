@@ -7,7 +7,7 @@ import (
 
 func TestReport(t *testing.T) {
 	contenders := []contender{{name: "old", kind: hub}, {name: "new", kind: hub}, {name: "socat", kind: socat}}
-	work := row{name: "work", lines: []line{{name: "time", unit: "µs"}, {name: "rate", unit: "GB/s", more: true}, {name: "evenness", more: true}}}
+	work := row{name: "work", kinds: everybody(), lines: []line{{name: "time", unit: "µs"}, {name: "rate", unit: "GB/s", more: true}, {name: "evenness", more: true}}}
 	m := newMeasured(work, len(contenders), 2)
 	m.notes = []string{"a note"}
 	m.values = [][][]float64{
@@ -37,15 +37,15 @@ Medians of the rounds. ÷ is the median of the ratios within a round (and the sm
 }
 
 func TestReportByRow(t *testing.T) {
-	contenders := []contender{{name: "old", kind: hub}, {name: "new", kind: hub}, {name: "socat", kind: socat}, {name: "direct", kind: direct}}
+	contenders := []contender{{name: "old", kind: hub}, {name: "new", kind: hub}, {name: "socat", kind: socat}, {name: "direct", kind: direct}, {name: "ser2net", kind: ser2net}}
 	lines := []line{{name: "time", unit: "µs"}, {name: "rate", unit: "GB/s", more: true}}
 	all := []measured{
-		newMeasured(row{name: "work", lines: lines[:1]}, len(contenders), 1),
-		newMeasured(row{table: "kinds", name: "tcp", lines: lines}, len(contenders), 1),
-		newMeasured(row{table: "kinds", name: "pty", lines: lines}, len(contenders), 1),
+		newMeasured(row{name: "work", kinds: everybody(), lines: lines[:1]}, len(contenders), 1),
+		newMeasured(row{table: "kinds", name: "tcp", kinds: everybody(), lines: lines}, len(contenders), 1),
+		newMeasured(row{table: "kinds", name: "pty", kinds: everybody(), lines: lines}, len(contenders), 1),
 	}
-	all[1].values = [][][]float64{{{2}, {4}, {4}, {1}}, {{10}, {20}, {5}, {nan}}}
-	all[2].values[0] = [][]float64{{3}, {nan}, {nan}, {1}}
+	all[1].values = [][][]float64{{{2}, {4}, {4}, {1}, {nan}}, {{10}, {20}, {5}, {nan}, {nan}}}
+	all[2].values[0] = [][]float64{{3}, {nan}, {nan}, {1}, {nan}}
 	var out strings.Builder
 	if err := printReport(&out, "about it", contenders, all); err != nil {
 		t.Fatal(err)
@@ -76,7 +76,7 @@ Each cell is of a hub; in brackets ÷ socat, ÷ direct.
 func TestReportWithBase(t *testing.T) {
 	contenders := []contender{{name: "old", kind: hub}, {name: "new", kind: hub}, {name: "socat", kind: socat}}
 	with := func(name string, rounds int, values ...[]float64) measured {
-		m := newMeasured(row{table: "ways", base: "plain", name: name, lines: []line{{name: "time", unit: "µs"}}}, len(contenders), rounds)
+		m := newMeasured(row{table: "ways", base: "plain", name: name, kinds: everybody(), lines: []line{{name: "time", unit: "µs"}}}, len(contenders), rounds)
 		m.values[0] = values
 		return m
 	}
