@@ -143,7 +143,7 @@ type linkEntry struct {
 
 // behaviourEntry is what a link may say beside its name and its ends, and defaults for all. A nil is not written.
 type behaviourEntry struct {
-	Restart      *restartEntry    `mapstructure:"restart" jsonschema_description:"What happens after a loss or a failure: a policy, or the long form."`
+	Restart      *restartEntry    `mapstructure:"restart" jsonschema_description:"What happens after a loss or a failure: a policy, or the long form. Default: always."`
 	Absent       *string          `mapstructure:"absent" jsonschema:"enum=discard,enum=hold,enum=buffer,default=discard" jsonschema_description:"What happens to bytes that are sent while nobody is at the other end."`
 	BufferSize   *sizeText        `mapstructure:"buffer_size" jsonschema_description:"How many of the newest bytes are kept under absent: buffer. Default: 64KiB; at most 64MiB."`
 	OnDisconnect *string          `mapstructure:"on_disconnect" jsonschema:"enum=keep,enum=close,default=keep" jsonschema_description:"What happens to the peer that is left when the other one leaves."`
@@ -167,7 +167,7 @@ type transcriptEntry struct {
 	Direction  *string   `mapstructure:"direction" jsonschema:"enum=both,enum=a,enum=b,default=both" jsonschema_description:"What is written: all, or what the peers of one end have said."`
 	Timestamps *bool     `mapstructure:"timestamps" jsonschema:"default=true" jsonschema_description:"Whether lines of format: text begin with the time."`
 	MaxSize    *sizeText `mapstructure:"max_size" jsonschema_description:"At which size the file is rotated; 4KiB to 1TiB, or 0 for never. Default: 100MiB."`
-	MaxAge     *ageText  `mapstructure:"max_age" jsonschema:"default=30d" jsonschema_description:"When a rotated file is removed, such as 30d or 12h; 0 for never."`
+	MaxAge     *ageText  `mapstructure:"max_age" jsonschema_description:"When a rotated file is removed, such as 30d or 12h; 0 for never. Default: 30d."`
 	Keep       *int      `mapstructure:"keep" jsonschema:"minimum=0,default=10" jsonschema_description:"How many rotated files stay; 0 for all."`
 	Compress   *string   `mapstructure:"compress" jsonschema:"enum=none,enum=gzip,enum=zstd,default=none" jsonschema_description:"How rotated files are compressed."`
 }
