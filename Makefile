@@ -1,9 +1,13 @@
 # The commands of this project; `make help` lists them.
 
 CONFIG ?= configs/links.yaml
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
+VERSION := $(shell packaging/version.sh 2>/dev/null)
 LDFLAGS := -X main.release=$(VERSION)
 BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+# What is released: without what only a debugger needs (stacks still have their names), and for these.
+RELEASE := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $(LDFLAGS)'
+ARCHES := amd64 arm64
+DIST ?= dist
 GOLANGCI := go tool -modfile=tools/go.mod golangci-lint
 REST := go tool -modfile=tools/go.mod oapi-codegen -config internal/rest/oapi-codegen.yaml api/openapi.yaml
 
@@ -19,6 +23,33 @@ help: ## list the commands
 build: ## build bin/serialhub
 	$(BUILD) -o bin/serialhub ./cmd/serialhub
 
+.PHONY: install
+install: ## put the program, units, man pages and completions below PREFIX (/usr/local), and DESTDIR; after make build
+	packaging/install.sh install
+
+.PHONY: uninstall
+uninstall: ## take them away; /etc/serialhub stays
+	packaging/install.sh uninstall
+
+.PHONY: binaries
+binaries: build
+	$(foreach arch,$(ARCHES),GOOS=linux GOARCH=$(arch) $(RELEASE) -o bin/linux_$(arch)/serialhub ./cmd/serialhub && ) true
+
+.PHONY: deb
+deb: binaries ## make the Debian packages, in dist/
+	$(foreach arch,$(ARCHES),packaging/deb.sh bin/linux_$(arch)/serialhub bin/serialhub $(arch) $(abspath $(DIST)) && ) true
+
+.PHONY: dist
+dist: binaries ## make what is released, in dist/: archives and packages for each architecture, lists of contents, checksums
+	rm -rf $(DIST)
+	$(foreach arch,$(ARCHES),packaging/deb.sh bin/linux_$(arch)/serialhub bin/serialhub $(arch) $(abspath $(DIST)) && \
+	packaging/archive.sh bin/linux_$(arch)/serialhub bin/serialhub $(arch) $(abspath $(DIST)) && ) true
+	cd $(DIST) && sha256sum serialhub* >SHA256SUMS
+
+.PHONY: release
+release: ## see whether this commit can be released as VERSION, which has to be said (RELEASEFLAGS=--list shows the checks)
+	packaging/release.sh $(RELEASEFLAGS) $(if $(filter command line,$(origin VERSION)),$(VERSION))
+
 .PHONY: run
 run: build ## run the hub on configs/links.yaml (CONFIG=… for another file)
 	bin/serialhub -c $(CONFIG)
@@ -26,7 +57,7 @@ run: build ## run the hub on configs/links.yaml (CONFIG=… for another file)
 .PHONY: test
 test: ## run the tests, with the race detector
 	@$(if $(RACE),,echo 'make: no C compiler found; the tests run without the race detector')
-	go test $(RACE) $$(go list ./... | grep -v -e /test/e2e -e /test/systemd -e /test/guest)
+	go test $(RACE) $$(go list ./... | grep -v -e /test/e2e -e /test/systemd -e /test/guest -e /test/package)
 
 .PHONY: soak
 soak: ## let 50 links live through everything at random, for SOAKTIME (default 2m)
@@ -76,6 +107,11 @@ systemd: ## run the hub as a service of a real systemd, in a container (installs
 	test/systemd/setup.sh
 	SERIALHUB_SYSTEMD=1 go test -count=1 -timeout 10m -v ./test/systemd
 
+.PHONY: package
+package: ## install, upgrade and remove the package in a clean Debian with systemd, in a container (installs what it takes by apt; needs root)
+	test/package/setup.sh
+	SERIALHUB_PACKAGE=1 go test -count=1 -timeout 10m -v ./test/package
+
 .PHONY: guest
 guest: ## run tests on Debian's kernel, in a VM with serial devices and vsock (installs it by apt; needs root)
 	test/guest/setup.sh
@@ -83,8 +119,8 @@ guest: ## run tests on Debian's kernel, in a VM with serial devices and vsock (i
 
 .PHONY: generate
 generate: ## make anew what is made from other files (make test and make lint fail if it is not current)
-	go test ./internal/config -run TestSchemaIsCurrent -update
-	go test ./cmd/serialhub -run TestCommandsAreDocumented -update
+	go test ./internal/config -run 'TestSchemaIsCurrent|TestManualsAreCurrent' -update
+	go test ./cmd/serialhub -run 'TestCommandsAreDocumented|TestManualIsCurrent' -update
 	$(REST) >internal/rest/rest.gen.go.new && mv internal/rest/rest.gen.go.new internal/rest/rest.gen.go
 	go test ./internal/metrics -run TestDocIsCurrent -update
 
@@ -103,4 +139,4 @@ fmt: ## format the code
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf bin test/e2e/.cache test/guest/.cache
+	rm -rf bin dist test/e2e/.cache test/guest/.cache test/package/.cache
