@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"testing"
+
+	"serialhub/test/container"
 )
 
 // TestSocketActivation connects to a link before there is a hub: end a has the packaged socket unit and says which end
@@ -16,33 +18,33 @@ func TestSocketActivation(t *testing.T) {
 	const addressA, addressB = "/run/serialhub-dbg.a", "/run/somewhere-else"
 	h := packaged(t, "")
 	h.writeConfig(t, "  - {name: dbg, a: "+addressA+", b: "+addressB+", absent: hold}\n")
-	writeUnit(t, "serialhub@.socket", packagedText(t, "serialhub@.socket"))
-	a := unit("serialhub@dbg.a.socket")
-	b := writeUnit(t, "other.socket", "[Socket]\nListenStream="+addressB+"\nService=serialhub.service\n")
-	a.do(t, "start")
-	b.do(t, "start")
-	h.wantProperties(t, "ActiveState", "inactive")
+	container.WriteUnit(t, "serialhub@.socket", packagedText(t, "serialhub@.socket"))
+	a := container.Unit("serialhub@dbg.a.socket")
+	b := container.WriteUnit(t, "other.socket", "[Socket]\nListenStream="+addressB+"\nService=serialhub.service\n")
+	a.Do(t, "start")
+	b.Do(t, "start")
+	h.WantProperties(t, "ActiveState", "inactive")
 
-	early := connect(t, addressA) // which starts the hub
-	early.say(t, "said before the hub was there")
-	late := connect(t, addressB)
-	late.hear(t, "said before the hub was there")
-	converse(t, early, late)
-	h.waitProperty(t, "ActiveState", "active")
+	early := container.Connect(t, addressA) // which starts the hub
+	early.Say(t, "said before the hub was there")
+	late := container.Connect(t, addressB)
+	late.Hear(t, "said before the hub was there")
+	container.Converse(t, early, late)
+	h.WaitProperty(t, "ActiveState", "active")
 
-	goOn(t, early, late, 2, func() { h.do(t, "restart") })
-	h.kill(t, "KILL")
-	converse(t, early, late)
-	h.waitProperty(t, "NRestarts", "1")
+	goOn(t, early, late, 2, func() { h.Do(t, "restart") })
+	h.Kill(t, "KILL")
+	container.Converse(t, early, late)
+	h.WaitProperty(t, "NRestarts", "1")
 
 	// The sockets outlive a hub that is stopped, and start it again.
-	h.do(t, "stop")
-	early.hearEnd(t)
-	late.hearEnd(t)
-	converse(t, connect(t, addressA), connect(t, addressB))
-	h.wantProperties(t, "Result", "success")
+	h.Do(t, "stop")
+	early.HearEnd(t)
+	late.HearEnd(t)
+	container.Converse(t, container.Connect(t, addressA), container.Connect(t, addressB))
+	h.WantProperties(t, "Result", "success")
 
-	systemctl(t, "stop", string(a), string(b), string(h.unit))
+	container.Systemctl(t, "stop", string(a), string(b), string(h.Unit))
 	if _, err := os.Lstat(addressA); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%s is left behind (%v)", addressA, err)
 	}

@@ -11,46 +11,48 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"serialhub/test/container"
 )
 
 // TestHostPeer joins a peer on the host and one in the container by a hub in the container. It is told on a socket of
 // the host's where to connect.
 func TestHostPeer(t *testing.T) {
-	if shared == "" {
+	if container.Shared == "" {
 		hostPeer(t)
 		return
 	}
-	host := connect(t, path("host"))
+	host := container.Connect(t, container.Path("host"))
 	h := startHub(t, "Type=exec", "dbg")
-	b := connect(t, h.socket("dbg", "b"))
+	b := container.Connect(t, h.socket("dbg", "b"))
 	go io.Copy(b, b)
-	host.say(t, h.socket("dbg", "a")+"\n")
-	host.hearEnd(t)
+	host.Say(t, h.socket("dbg", "a")+"\n")
+	host.HearEnd(t)
 }
 
 // hostPeer is the half of TestHostPeer on the host.
 func hostPeer(t *testing.T) {
-	c := boot(t)
-	inside := c.accept(t)
+	c := machine().Boot(t)
+	inside := accept(t, c)
 	address, err := bufio.NewReader(inside).ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := connect(t, strings.TrimSpace(address))
-	a.say(t, "an echo, please")
-	a.hear(t, "an echo, please")
+	a := container.Connect(t, strings.TrimSpace(address))
+	a.Say(t, "an echo, please")
+	a.Hear(t, "an echo, please")
 	inside.Close()
-	c.wait(t)
+	c.Wait(t)
 }
 
 // TestKilledContainer kills a container with its test in it, as happens when go test is killed: nothing of it is left.
 func TestKilledContainer(t *testing.T) {
-	if shared != "" {
-		connect(t, path("host")).hearEnd(t)
+	if container.Shared != "" {
+		container.Connect(t, container.Path("host")).HearEnd(t)
 		return
 	}
-	c := boot(t)
-	inside := c.accept(t)
+	c := machine().Boot(t)
+	inside := accept(t, c)
 	pid := peerPID(t, inside)
 	groups, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
 	if err != nil {
@@ -62,17 +64,16 @@ func TestKilledContainer(t *testing.T) {
 		t.Fatalf("the container has no control group of its own, but %s", groups)
 	}
 
-	c.stdin.Close()
-	<-c.ended
+	c.Kill()
 	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
 		t.Errorf("the process %d in the container is left (%v)", pid, err)
 	}
-	for _, path := range []string{c.folder, "/sys/fs/cgroup" + group, "/sys/fs/cgroup/unified" + group} {
+	for _, path := range []string{c.Folder, "/sys/fs/cgroup" + group, "/sys/fs/cgroup/unified" + group} {
 		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is left (%v)", path, err)
 		}
 	}
-	for _, of := range []string{"systemd-nspawn", c.folder} {
+	for _, of := range []string{"systemd-nspawn", c.Folder} {
 		if mounts, err := os.ReadFile("/proc/self/mountinfo"); err != nil || strings.Contains(string(mounts), of) {
 			t.Errorf("mounts with %s are left (%v):\n%s", of, err, mounts)
 		}
@@ -80,14 +81,14 @@ func TestKilledContainer(t *testing.T) {
 }
 
 // accept takes in the test in the container, which connects to the socket "host" in the shared folder.
-func (c *container) accept(t *testing.T) *net.UnixConn {
+func accept(t *testing.T, c *container.Container) *net.UnixConn {
 	t.Helper()
-	listener, err := net.Listen("unix", c.path("host"))
+	listener, err := net.Listen("unix", c.Path("host"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	go func() {
-		<-c.ended
+		<-c.Ended
 		listener.Close()
 	}()
 	conn, err := listener.Accept()

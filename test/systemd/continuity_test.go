@@ -9,22 +9,24 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"serialhub/test/container"
 )
 
 // goOn wants two peers who talk without a pause to notice nothing of something that is done to their hub, again and again.
-func goOn(t *testing.T, a, b peer, times int, do func()) {
+func goOn(t *testing.T, a, b container.Peer, times int, do func()) {
 	t.Helper()
-	streams := startStreams(a, b)
+	streams := container.StartStreams(a, b)
 	for range times {
 		do()
 		for _, s := range streams {
-			s.flow(t)
+			s.Flow(t)
 		}
 	}
 	for _, s := range streams {
-		s.finish(t)
+		s.Finish(t)
 	}
-	converse(t, a, b)
+	container.Converse(t, a, b)
 }
 
 // TestRestart restarts a hub under two peers who talk.
@@ -33,8 +35,8 @@ func TestRestart(t *testing.T) {
 		return
 	}
 	h, a, b := startPackaged(t, "")
-	goOn(t, a, b, 5, func() { h.do(t, "restart") })
-	h.wantProperties(t, "ActiveState", "active", "Result", "success", "NRestarts", "0")
+	goOn(t, a, b, 5, func() { h.Do(t, "restart") })
+	h.WantProperties(t, "ActiveState", "active", "Result", "success", "NRestarts", "0")
 }
 
 // TestKillUnderTraffic kills a hub under two peers who talk.
@@ -46,10 +48,10 @@ func TestKillUnderTraffic(t *testing.T) {
 	kills := 0
 	goOn(t, a, b, 5, func() {
 		kills++
-		h.kill(t, "KILL")
-		h.waitProperty(t, "NRestarts", fmt.Sprint(kills))
+		h.Kill(t, "KILL")
+		h.WaitProperty(t, "NRestarts", fmt.Sprint(kills))
 	})
-	h.waitProperty(t, "ActiveState", "active")
+	h.WaitProperty(t, "ActiveState", "active")
 }
 
 // TestWatchdog stops a hub's process: systemd kills it when it has not been heard of for a while, and the link goes on.
@@ -59,10 +61,10 @@ func TestWatchdog(t *testing.T) {
 	}
 	h, a, b := startPackaged(t, "WatchdogSec=500ms\nTimeoutAbortSec=200ms\n")
 	goOn(t, a, b, 1, func() {
-		h.kill(t, "STOP")
-		h.waitProperty(t, "NRestarts", "1")
+		h.Kill(t, "STOP")
+		h.WaitProperty(t, "NRestarts", "1")
 	})
-	h.waitProperty(t, "ActiveState", "active")
+	h.WaitProperty(t, "ActiveState", "active")
 }
 
 // TestUpgrade replaces the program on the disk, and tells the hub to become the new one.
@@ -78,12 +80,12 @@ func TestUpgrade(t *testing.T) {
 	replace(t, program, original)
 	h, a, b := startPackaged(t, "ExecStart=\nExecStart="+program+" -c /etc/serialhub/links.yaml\n")
 	h.wantVersion(t, release)
-	before := h.property(t, "MainPID")
+	before := h.Property(t, "MainPID")
 
 	replace(t, program, []byte("not a program"))
-	h.kill(t, "USR2")
-	eventually(t, "waiting for the hub to refuse", func() error {
-		if !strings.Contains(h.lastWords(), "not upgraded") {
+	h.Kill(t, "USR2")
+	container.Eventually(t, "waiting for the hub to refuse", func() error {
+		if !strings.Contains(h.LastWords(), "not upgraded") {
 			return errors.New("it has not said so")
 		}
 		return nil
@@ -93,13 +95,13 @@ func TestUpgrade(t *testing.T) {
 	versions := []string{other, release, other}
 	goOn(t, a, b, len(versions), func() {
 		replace(t, program, bytes.ReplaceAll(original, []byte(release), []byte(versions[0])))
-		h.kill(t, "USR2")
-		eventually(t, "waiting for the new program", func() error { return h.isVersion(versions[0]) })
+		h.Kill(t, "USR2")
+		container.Eventually(t, "waiting for the new program", func() error { return h.isVersion(versions[0]) })
 		versions = versions[1:]
 	})
-	h.wantProperties(t, "MainPID", before, "NRestarts", "0", "ActiveState", "active", "SubState", "running")
-	h.do(t, "restart")
-	converse(t, a, b)
+	h.WantProperties(t, "MainPID", before, "NRestarts", "0", "ActiveState", "active", "SubState", "running")
+	h.Do(t, "restart")
+	container.Converse(t, a, b)
 }
 
 // replace puts a program where another one may be running.
@@ -143,29 +145,29 @@ func TestReloadWaits(t *testing.T) {
 	h, a, b := startPackaged(t, "")
 	for range 10 {
 		h.writeLinks(t, "dbg", "more")
-		h.do(t, "reload")
+		h.Do(t, "reload")
 		if err := h.get("/links/more", new(any)); err != nil {
 			t.Error("after a reload that brings a link: ", err)
 		}
 		h.writeLinks(t, "dbg")
-		h.do(t, "reload")
+		h.Do(t, "reload")
 		if err := h.get("/links/more", new(any)); err == nil {
 			t.Error("after a reload that takes a link away, it is there")
 		}
 	}
 
 	h.writeConfig(t, "  - {name: dbg, a: 1, c: 2}\n")
-	if _, err := run("systemctl", "reload", string(h.unit)); err == nil {
+	if _, err := container.Run("systemctl", "reload", string(h.Unit)); err == nil {
 		t.Error("a bad file is reloaded with success")
 	}
-	h.wantProperties(t, "ActiveState", "active", "SubState", "running", "ReloadResult", "exit-code", "NRestarts", "0")
-	converse(t, a, b)
+	h.WantProperties(t, "ActiveState", "active", "SubState", "running", "ReloadResult", "exit-code", "NRestarts", "0")
+	container.Converse(t, a, b)
 
 	h.writeLinks(t, "dbg", "more")
-	h.do(t, "reload")
-	h.wantProperties(t, "ReloadResult", "success")
+	h.Do(t, "reload")
+	h.WantProperties(t, "ReloadResult", "success")
 	h.waitState(t, "more", "waiting")
-	converse(t, a, b)
+	container.Converse(t, a, b)
 }
 
 // TestBadFileAtRestart restarts a hub whose file has become bad: the peers wait until somebody has mended it.
@@ -175,14 +177,14 @@ func TestBadFileAtRestart(t *testing.T) {
 	}
 	h, a, b := startPackaged(t, "")
 	h.writeConfig(t, "  - {name: dbg, a: 1, c: 2}\n")
-	if _, err := run("systemctl", "restart", string(h.unit)); err == nil {
+	if _, err := container.Run("systemctl", "restart", string(h.Unit)); err == nil {
 		t.Error("a hub with a bad file starts with success")
 	}
-	a.say(t, "said while there is no hub")
+	a.Say(t, "said while there is no hub")
 	h.writeLinks(t, "dbg")
-	b.hear(t, "said while there is no hub")
-	converse(t, a, b)
-	h.waitProperty(t, "ActiveState", "active")
+	b.Hear(t, "said while there is no hub")
+	container.Converse(t, a, b)
+	h.WaitProperty(t, "ActiveState", "active")
 }
 
 // TestStopAndStart stops a hub: its peers' connections are closed, and nothing of them is there when it starts again.
@@ -191,13 +193,13 @@ func TestStopAndStart(t *testing.T) {
 		return
 	}
 	h, a, b := startPackaged(t, "")
-	h.do(t, "stop")
-	h.wantProperties(t, "ActiveState", "inactive", "Result", "success", "ExecMainStatus", "0", "NFileDescriptorStore", "0")
-	a.hearEnd(t)
-	b.hearEnd(t)
+	h.Do(t, "stop")
+	h.WantProperties(t, "ActiveState", "inactive", "Result", "success", "ExecMainStatus", "0", "NFileDescriptorStore", "0")
+	a.HearEnd(t)
+	b.HearEnd(t)
 	if _, err := os.Lstat(h.sockets); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%s is left behind (%v)", h.sockets, err)
 	}
 	h.start(t, "dbg")
-	converse(t, connect(t, h.socket("dbg", "a")), connect(t, h.socket("dbg", "b")))
+	container.Converse(t, container.Connect(t, h.socket("dbg", "a")), container.Connect(t, h.socket("dbg", "b")))
 }

@@ -9,11 +9,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"serialhub/test/container"
 )
 
 // hub is a hub that runs as a service in the container.
 type hub struct {
-	unit
+	container.Unit
 	config  string // the file of links
 	sockets string // the folder of its sockets
 }
@@ -22,10 +24,10 @@ type hub struct {
 // all of them listen.
 func startHub(t *testing.T, settings string, links ...string) hub {
 	t.Helper()
-	h := hub{config: path("links.yaml"), sockets: shared}
+	h := hub{config: container.Path("links.yaml"), sockets: container.Shared}
 	h.writeLinks(t, links...)
 	text := fmt.Sprintf("[Service]\nExecStart=/usr/local/bin/serialhub -c %s\n%s\n", h.config, settings)
-	h.unit = writeUnit(t, "hub.service", text)
+	h.Unit = container.WriteUnit(t, "hub.service", text)
 	h.start(t, links...)
 	return h
 }
@@ -33,7 +35,7 @@ func startHub(t *testing.T, settings string, links ...string) hub {
 // start starts the hub, and returns when the given links listen.
 func (h hub) start(t *testing.T, links ...string) {
 	t.Helper()
-	h.do(t, "start")
+	h.Do(t, "start")
 	for _, link := range links {
 		h.waitState(t, link, "waiting")
 	}
@@ -52,7 +54,7 @@ func (h hub) writeLinks(t *testing.T, links ...string) {
 // writeConfig is writeLinks with the lines after "links:".
 func (h hub) writeConfig(t *testing.T, links string) {
 	t.Helper()
-	writeFile(t, h.config, fmt.Sprintf("api: {listen: 'unix:%s'}\nlinks:\n%s", h.apiSocket(), links))
+	container.WriteFile(t, h.config, fmt.Sprintf("api: {listen: 'unix:%s'}\nlinks:\n%s", h.apiSocket(), links))
 }
 
 // socket is the path of the socket that the hub listens on for one end of a link.
@@ -64,7 +66,7 @@ func (h hub) apiSocket() string { return filepath.Join(h.sockets, "api") }
 // waitState waits until a link is "waiting", "half" or "up".
 func (h hub) waitState(t *testing.T, link, state string) {
 	t.Helper()
-	eventually(t, "waiting until link "+link+" is "+state, func() error {
+	container.Eventually(t, "waiting until link "+link+" is "+state, func() error {
 		var status struct{ State string }
 		if err := h.get("/links/"+link, &status); err != nil {
 			return err
@@ -78,7 +80,7 @@ func (h hub) waitState(t *testing.T, link, state string) {
 
 // get asks the REST API.
 func (h hub) get(path string, answer any) error {
-	client := http.Client{Timeout: patience, Transport: &http.Transport{
+	client := http.Client{Timeout: container.Patience, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", h.apiSocket())

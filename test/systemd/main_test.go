@@ -7,17 +7,34 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"serialhub/test/container"
 )
 
 // release is what it says of its version.
 const release = "release-under-test"
+
+// hubBinary is the hub under test, built once for all containers.
+var hubBinary string
+
+// machine is this one, with the hub under test.
+func machine() container.Machine {
+	return container.Machine{Suite: "systemd", Root: "/", Hub: hubBinary, Bring: []string{"../../packaging"}}
+}
+
+// inContainer tells whether the test runs in the container. On the host it boots one that runs the test, and takes
+// over what comes out; the caller returns.
+func inContainer(t *testing.T) bool {
+	t.Helper()
+	return machine().Inside(t)
+}
 
 func TestMain(m *testing.M) {
 	os.Exit(buildAndRun(m))
 }
 
 func buildAndRun(m *testing.M) int {
-	if shared != "" || len(missing()) > 0 {
+	if container.Shared != "" || len(container.Missing()) > 0 {
 		return m.Run() // it is built, or each test says what is missing
 	}
 	dir, remove, err := watchedDir()

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"serialhub/test/container"
 )
 
 // TestUnitsAreClean lets systemd look for faults in the packaged units, and rate how much the hub may do.
@@ -13,8 +15,8 @@ func TestUnitsAreClean(t *testing.T) {
 		return
 	}
 	h := packaged(t, "")
-	writeUnit(t, "serialhub@.socket", packagedText(t, "serialhub@.socket"))
-	output, err := run("systemd-analyze", "verify", string(h.unit), "serialhub@dbg.a.socket")
+	container.WriteUnit(t, "serialhub@.socket", packagedText(t, "serialhub@.socket"))
+	output, err := container.Run("systemd-analyze", "verify", "--man=no", string(h.Unit), "serialhub@dbg.a.socket")
 	if err != nil {
 		t.Error(err)
 	}
@@ -24,7 +26,7 @@ func TestUnitsAreClean(t *testing.T) {
 		}
 	}
 	// In tenths: below 2.0.
-	if _, err := run("systemd-analyze", "security", "--offline=true", "--threshold=19", string(h.unit)); err != nil {
+	if _, err := container.Run("systemd-analyze", "security", "--offline=true", "--threshold=19", string(h.Unit)); err != nil {
 		t.Error(err)
 	}
 }
@@ -38,7 +40,7 @@ func TestConfinedHub(t *testing.T) {
 	h := packaged(t, "SupplementaryGroups=tty\n")
 	h.writeConfig(t, "  - {name: dbg, a: /tmp/dbg.a, b: {listen: /run/serialhub/dbg.b, mode: '0660', group: tty}}\n")
 	h.start(t, "dbg")
-	converse(t, connect(t, "/tmp/dbg.a"), connect(t, "/run/serialhub/dbg.b"))
+	container.Converse(t, container.Connect(t, "/tmp/dbg.a"), container.Connect(t, "/run/serialhub/dbg.b"))
 	h.waitState(t, "dbg", "up")
 
 	var link struct {
@@ -55,9 +57,9 @@ func TestConfinedHub(t *testing.T) {
 	if peer := link.Ends["a"].Peer; peer.UID != os.Getuid() || peer.Command != filepath.Base(os.Args[0]) {
 		t.Errorf("the hub takes the peer for %+v", peer)
 	}
-	if output, err := run("stat", "--format=%U %G %a", "/run/serialhub/dbg.b"); err != nil || output != "serialhub tty 660" {
+	if output, err := container.Run("stat", "--format=%U %G %a", "/run/serialhub/dbg.b"); err != nil || output != "serialhub tty 660" {
 		t.Errorf("the socket belongs to %q, %v", output, err)
 	}
-	h.do(t, "stop")
+	h.Do(t, "stop")
 	h.start(t, "dbg") // and takes over what is left in /tmp
 }

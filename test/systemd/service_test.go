@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"testing"
+
+	"serialhub/test/container"
 )
 
 // TestStop stops a hub with two peers: it leaves with status 0, and its sockets with it.
@@ -13,13 +15,13 @@ func TestStop(t *testing.T) {
 		return
 	}
 	h := startHub(t, "Type=exec", "dbg")
-	a, b := connect(t, h.socket("dbg", "a")), connect(t, h.socket("dbg", "b"))
-	converse(t, a, b)
+	a, b := container.Connect(t, h.socket("dbg", "a")), container.Connect(t, h.socket("dbg", "b"))
+	container.Converse(t, a, b)
 
-	h.do(t, "stop")
-	h.wantProperties(t, "ActiveState", "inactive", "Result", "success", "ExecMainStatus", "0")
-	a.hearEnd(t)
-	b.hearEnd(t)
+	h.Do(t, "stop")
+	h.WantProperties(t, "ActiveState", "inactive", "Result", "success", "ExecMainStatus", "0")
+	a.HearEnd(t)
+	b.HearEnd(t)
 	for _, socket := range []string{h.socket("dbg", "a"), h.socket("dbg", "b"), h.apiSocket()} {
 		if _, err := os.Lstat(socket); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is left behind (%v)", socket, err)
@@ -33,20 +35,20 @@ func TestKill(t *testing.T) {
 		return
 	}
 	h := startHub(t, "Type=exec\nRestart=always", "dbg")
-	a, b := connect(t, h.socket("dbg", "a")), connect(t, h.socket("dbg", "b"))
-	converse(t, a, b)
-	before := h.property(t, "MainPID")
+	a, b := container.Connect(t, h.socket("dbg", "a")), container.Connect(t, h.socket("dbg", "b"))
+	container.Converse(t, a, b)
+	before := h.Property(t, "MainPID")
 
-	h.kill(t, "KILL")
-	h.waitProperty(t, "NRestarts", "1")
-	h.waitProperty(t, "ActiveState", "active")
-	if after := h.property(t, "MainPID"); after == before {
+	h.Kill(t, "KILL")
+	h.WaitProperty(t, "NRestarts", "1")
+	h.WaitProperty(t, "ActiveState", "active")
+	if after := h.Property(t, "MainPID"); after == before {
 		t.Errorf("the hub that was killed is still there, as %s", after)
 	}
-	a.hearEnd(t)
-	b.hearEnd(t)
+	a.HearEnd(t)
+	b.HearEnd(t)
 	h.waitState(t, "dbg", "waiting")
-	converse(t, connect(t, h.socket("dbg", "a")), connect(t, h.socket("dbg", "b")))
+	container.Converse(t, container.Connect(t, h.socket("dbg", "a")), container.Connect(t, h.socket("dbg", "b")))
 }
 
 // TestReload has systemd reload a hub: a new link comes, and the peers stay.
@@ -55,13 +57,13 @@ func TestReload(t *testing.T) {
 		return
 	}
 	h := startHub(t, "Type=exec\nExecReload=kill -HUP $MAINPID", "dbg")
-	a, b := connect(t, h.socket("dbg", "a")), connect(t, h.socket("dbg", "b"))
-	converse(t, a, b)
+	a, b := container.Connect(t, h.socket("dbg", "a")), container.Connect(t, h.socket("dbg", "b"))
+	container.Converse(t, a, b)
 
 	h.writeLinks(t, "dbg", "console")
-	h.do(t, "reload")
+	h.Do(t, "reload")
 	h.waitState(t, "console", "waiting")
-	converse(t, connect(t, h.socket("console", "a")), connect(t, h.socket("console", "b")))
-	converse(t, a, b)
-	h.wantProperties(t, "NRestarts", "0", "Result", "success")
+	container.Converse(t, container.Connect(t, h.socket("console", "a")), container.Connect(t, h.socket("console", "b")))
+	container.Converse(t, a, b)
+	h.WantProperties(t, "NRestarts", "0", "Result", "success")
 }

@@ -1,4 +1,4 @@
-package systemd
+package container
 
 import (
 	"bytes"
@@ -16,29 +16,29 @@ const (
 	inTransit = 4 << 20
 )
 
-// stream is what one peer says to another without a pause, block after block. Every byte of it is compared.
-type stream struct {
-	from, to peer
+// Stream is what one peer says to another without a pause, block after block. Every byte of it is compared.
+type Stream struct {
+	from, to Peer
 	came     atomic.Int64 // bytes that have come, and were right
 	last     atomic.Bool  // the next block is the last one
 	ended    chan error   // how the sender, and the receiver, ended
 }
 
 // startStream starts to send; finish ends it.
-func startStream(from, to peer) *stream {
-	s := &stream{from: from, to: to, ended: make(chan error, 2)}
+func startStream(from, to Peer) *Stream {
+	s := &Stream{from: from, to: to, ended: make(chan error, 2)}
 	go func() { s.ended <- s.send() }()
 	go func() { s.ended <- s.receive() }()
 	return s
 }
 
-// startStreams starts one stream each way.
-func startStreams(a, b peer) (streams [2]*stream) {
-	return [2]*stream{startStream(a, b), startStream(b, a)}
+// StartStreams starts one stream each way.
+func StartStreams(a, b Peer) (streams [2]*Stream) {
+	return [2]*Stream{startStream(a, b), startStream(b, a)}
 }
 
 // send sends blocks. The first byte of one tells whether it is the last, the others are random.
-func (s *stream) send() error {
+func (s *Stream) send() error {
 	random, block := rand.NewChaCha8([32]byte{}), make([]byte, blockSize)
 	for {
 		last := s.last.Load()
@@ -57,7 +57,7 @@ func (s *stream) send() error {
 }
 
 // receive makes the same blocks and compares.
-func (s *stream) receive() error {
+func (s *Stream) receive() error {
 	random, block, came := rand.NewChaCha8([32]byte{}), make([]byte, blockSize), make([]byte, blockSize)
 	for {
 		if _, err := io.ReadFull(s.to, came); err != nil {
@@ -74,11 +74,11 @@ func (s *stream) receive() error {
 	}
 }
 
-// flow waits until so much has come that a hub must have moved it.
-func (s *stream) flow(t *testing.T) {
+// Flow waits until so much has come that a hub must have moved it.
+func (s *Stream) Flow(t *testing.T) {
 	t.Helper()
 	before := s.came.Load()
-	eventually(t, "waiting for the stream to flow", func() error {
+	Eventually(t, "waiting for the stream to flow", func() error {
 		select {
 		case err := <-s.ended:
 			t.Fatal("the stream has ended: ", err)
@@ -91,8 +91,8 @@ func (s *stream) flow(t *testing.T) {
 	})
 }
 
-// finish ends the stream, and wants every byte of it to have come.
-func (s *stream) finish(t *testing.T) {
+// Finish ends the stream, and wants every byte of it to have come.
+func (s *Stream) Finish(t *testing.T) {
 	t.Helper()
 	s.last.Store(true)
 	if err := errors.Join(<-s.ended, <-s.ended); err != nil {
