@@ -32,8 +32,7 @@ serialhub ($VERSION) unstable; urgency=medium
  -- $maintainer  $(date -R -d "@$SOURCE_DATE_EPOCH")
 END
 gzip -9n "$doc/CHANGELOG.md"
-mkdir -p "$STAGE/usr/share/lintian/overrides"
-cp "$here/debian/lintian-overrides" "$STAGE/usr/share/lintian/overrides/serialhub"
+install -D -m 644 "$here/debian/lintian-overrides" "$STAGE/usr/share/lintian/overrides/serialhub"
 
 find "$STAGE" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 mkdir -p "$folder"
