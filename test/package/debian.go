@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	service container.Unit = "serialhub.service"
-	config                 = "/etc/serialhub/links.yaml"
+	service = container.Unit("serialhub.service")
+	config  = "/etc/serialhub/links.yaml"
 )
 
 // run runs a shell's line, which must succeed, and returns what it said.

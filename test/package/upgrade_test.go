@@ -1,6 +1,7 @@
 package pkg
 
 import (
+	"net"
 	"strings"
 	"testing"
 
@@ -72,6 +73,24 @@ func TestRefusedUpgrade(t *testing.T) {
 	container.Eventually(t, "waiting for the new program", func() error { return isVersion(older) })
 	container.Converse(t, a, b)
 	service.WantProperties(t, "MainPID", pid, "NRestarts", "0")
+}
+
+// TestPortTaken installs the package where somebody else has the API's port: that is no reason to fail, and is said.
+func TestPortTaken(t *testing.T) {
+	if !inDebian(t) {
+		return
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:7373")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := install(t, older)
+	if !strings.Contains(said, "systemctl status serialhub.service") {
+		t.Errorf("the installation says %s", said)
+	}
+	listener.Close()
+	service.WaitProperty(t, "ActiveState", "active") // by itself
+	wantVersion(t, older)
 }
 
 // TestUpgradeOfOther leaves a hub alone that is not the package's, but one in /usr/local.
