@@ -88,9 +88,28 @@ func TestPortTaken(t *testing.T) {
 	if !strings.Contains(said, "systemctl status serialhub.service") {
 		t.Errorf("the installation says %s", said)
 	}
+	if said := install(t, newer); !strings.Contains(said, "systemctl status serialhub.service") {
+		t.Errorf("the upgrade says %s", said)
+	}
 	listener.Close()
 	service.WaitProperty(t, "ActiveState", "active") // by itself
-	wantVersion(t, older)
+	wantVersion(t, newer)
+}
+
+// TestAbort goes the ways that dpkg goes when something else is in the way of a removal, or of an upgrade.
+func TestAbort(t *testing.T) {
+	if !inDebian(t) {
+		return
+	}
+	install(t, older)
+	const scripts = "/var/lib/dpkg/info/serialhub."
+	run(t, scripts+"prerm remove in-favour other 1.0 && "+scripts+"postinst abort-remove in-favour other 1.0")
+	service.WantProperties(t, "ActiveState", "active", "UnitFileState", "enabled")
+	a, b := startTalking(t)
+	pid := service.Property(t, "MainPID")
+	run(t, scripts+"prerm upgrade "+newer+" && "+scripts+"postrm abort-upgrade "+older+" "+newer+" && "+scripts+"postinst abort-upgrade "+newer)
+	container.Converse(t, a, b)
+	service.WantProperties(t, "ActiveState", "active", "MainPID", pid)
 }
 
 // TestUpgradeOfOther leaves a hub alone that is not the package's, but one in /usr/local.
