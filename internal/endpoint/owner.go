@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hasOwner tells whether a process still holds the socket that the file at path names. A connect(2) of another
+// HasOwner tells whether a process still holds the socket that the file at path names. A connect(2) of another
 // type asks the kernel without its owner noticing: EPROTOTYPE if there is one, ECONNREFUSED if it is dead.
-func hasOwner(path string) (bool, error) {
+func HasOwner(path string) (bool, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return false, os.NewSyscallError("socket", err)
@@ -33,9 +33,17 @@ func hasOwner(path string) (bool, error) {
 
 // ownerOf names the process that holds the socket bound to path, as far as it is visible from here.
 func ownerOf(path string) string {
+	if pid := Owner(path); pid != 0 {
+		return fmt.Sprintf("pid %d (%s)", pid, Identify(pid).Command)
+	}
+	return "a program that is not visible from here (another user's, or one in a container)"
+}
+
+// Owner finds the process that listens on the socket bound to path; 0 if none is visible from here.
+func Owner(path string) int {
 	table, err := os.ReadFile("/proc/net/unix")
 	if err != nil {
-		return "another program"
+		return 0
 	}
 	for line := range strings.Lines(string(table)) {
 		// Num RefCount Protocol Flags Type St Inode Path; see proc_net_unix(5).
@@ -50,10 +58,10 @@ func ownerOf(path string) string {
 			continue
 		}
 		if pid := holderOf("socket:[" + inode + "]"); pid != 0 {
-			return fmt.Sprintf("pid %d (%s)", pid, Identify(pid).Command)
+			return pid
 		}
 	}
-	return "a program that is not visible from here (another user's, or one in a container)"
+	return 0
 }
 
 // holderOf finds a process, other than some, that has the descriptor with this name in /proc open; 0 if none is visible.

@@ -194,7 +194,7 @@ func makeWay(path string) error {
 	case info.Mode()&fs.ModeSocket == 0:
 		return fmt.Errorf("%s is %s, not a socket, and is left alone; choose another path, or remove it", path, kind(info.Mode()))
 	}
-	alive, err := hasOwner(path)
+	alive, err := HasOwner(path)
 	if err != nil {
 		return err
 	}

@@ -31,8 +31,8 @@ type Need struct {
 	Callers int // of the API, as many as there may be; with fewer, fewer can call at once
 }
 
-// needed is what there have to be descriptors for, and busy what there should be, when every link is held up at once.
-func (n Need) needed() (need, busy uint64) {
+// Descriptors is how many there have to be, and busy how many there should be, when every link is held up at once.
+func (n Need) Descriptors() (need, busy uint64) {
 	fixed := uint64(n.Stashes + n.Buffers + n.Extra + others)
 	return uint64(n.Links*perLink) + fixed, uint64(n.Links*perBusyLink) + fixed
 }
@@ -44,7 +44,7 @@ func Fit(n Need, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	need, busy := n.needed()
+	need, busy := n.Descriptors()
 	for _, want := range []uint64{busy + uint64(n.Callers), busy, need} { // raising the hard limit is for the privileged, and has a bound of its own: fs.nr_open
 		if limit.Cur < want {
 			raised := unix.Rlimit{Cur: max(want, limit.Max), Max: max(want, limit.Max)}
@@ -71,7 +71,7 @@ func ForCallers(n Need) int {
 		return others / 2
 	}
 	spare := others / 2
-	if _, busy := n.needed(); limit.Cur > busy {
+	if _, busy := n.Descriptors(); limit.Cur > busy {
 		spare += int(min(limit.Cur-busy, uint64(n.Callers)))
 	}
 	return min(n.Callers, spare)
