@@ -100,6 +100,9 @@ func (o *statusOptions) once(ctx context.Context, hub *client.Client, names []st
 			return err
 		}
 		lines = append(append(lines, ""), style.Summary(status)...)
+		if status.Links[string(rest.LinkRetrying)]+status.Links[string(rest.LinkFailed)] > 0 {
+			lines = append(lines, "serialhub doctor says what to do")
+		}
 	}
 	_, err = os.Stdout.WriteString(strings.Join(lines, "\n") + "\n")
 	return err

@@ -13,13 +13,13 @@ import (
 func (s Style) Link(link rest.Link, rates map[string]Rate) []string {
 	lines := s.lines([]rest.Link{link}, rates, false)
 	for _, text := range s.details(link) {
-		lines = append(lines, s.wrap(text)...)
+		lines = append(lines, s.Wrap(text)...)
 	}
 	return lines
 }
 
-// wrap goes on with a line that is too long in the next one, between two words where that is possible.
-func (s Style) wrap(text string) (lines []string) {
+// Wrap goes on with a line that is too long in the next one, between two words where that is possible.
+func (s Style) Wrap(text string) (lines []string) {
 	const indent = "    "
 	for s.Width > 2*len(indent) && cells(text) > s.Width {
 		head := measure().Truncate(text, s.Width, "")
