@@ -10,7 +10,8 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${SERIALHUB_E2E_DIR:-$here/.cache}
 
-packages=(qemu-system-x86 busybox-static gdb grub-pc-bin grub-common cpio lz4 xz-utils zstd gzip)
+packages=(qemu-system-x86 busybox-static gdb grub-pc-bin grub-common cpio lz4 xz-utils zstd gzip
+    socat acl libvirt-daemon-system libvirt-clients)
 grub_modules=/usr/lib/grub/i386-pc
 
 suite=e2e
@@ -21,7 +22,7 @@ suite=e2e
 
 check_tools() {
     local name
-    for name in qemu-system-x86_64 busybox gdb grub-mkimage cpio lz4 xz zstd gzip dpkg-deb; do
+    for name in qemu-system-x86_64 busybox gdb socat setfacl libvirtd virsh grub-mkimage cpio lz4 xz zstd gzip dpkg-deb; do
         command -v "$name" >/dev/null || fail "$name is missing, although the packages are installed: ${packages[*]}"
     done
     [ -f "$grub_modules/gdb.mod" ] || fail "GRUB's gdb stub is missing: $grub_modules/gdb.mod (package grub-pc-bin)"

@@ -17,7 +17,7 @@ const patience = 90 * time.Second
 
 // What setup.sh installs and prepares; every test needs all of it or most of it.
 var (
-	programs  = []string{"qemu-system-x86_64", "gdb"}
+	programs  = []string{"qemu-system-x86_64", "gdb", "socat", "setfacl", "virsh", "/usr/sbin/libvirtd"}
 	artefacts = []struct{ name, source string }{ // the source is beside this file
 		{name: "vmlinux"},
 		{name: "initramfs.gz", source: "guest/init"},

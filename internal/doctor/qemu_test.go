@@ -1,0 +1,125 @@
+package doctor
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"serialhub/internal/rest"
+)
+
+// TestReconnect sees whether a QEMU would come back, connected or not, and says what to write where it is started.
+func TestReconnect(t *testing.T) {
+	const xml = `<reconnect enabled='yes' timeout='1'/>`
+	for _, test := range []struct {
+		name string
+		args string // DIR stands for the folder of the sockets
+		fix  string // "" if nothing is wrong
+	}{
+		{"plain", "qemu-system-x86_64 -serial unix:DIR/a", "-serial unix:DIR/a,reconnect=1"},
+		{"two dashes", "qemu-system-x86_64 --serial unix:DIR/a", "-serial unix:DIR/a,reconnect=1"},
+		{"chardev", "kvm -chardev socket,id=c0,path=DIR/a -device isa-serial,chardev=c0", "-chardev socket,id=c0,path=DIR/a,reconnect=1"},
+		{"with it", "qemu-system-x86_64 -serial unix:DIR/a,reconnect=1", ""},
+		{"with the newer word", "qemu-system-x86_64 -serial unix:DIR/a,reconnect-ms=500", ""},
+		{"another port has the newer word", "qemu-system-x86_64 -serial unix:DIR/x,reconnect-ms=500 -serial unix:DIR/a", "-serial unix:DIR/a,reconnect-ms=1000"},
+		{"it is off", "qemu-system-x86_64 -serial unix:DIR/a,reconnect=0", "-serial unix:DIR/a,reconnect=0,reconnect=1"},
+		{"it listens", "qemu-system-x86_64 -serial unix:DIR/a,server=on,wait=off", ""},
+		{"another socket", "qemu-system-x86_64 -serial unix:DIR/abc", ""},
+		{"TCP", "qemu-system-x86_64 -serial tcp:127.0.0.1:4555", "-serial tcp:127.0.0.1:4555,reconnect=1"},
+		{"by name", "qemu-system-x86_64 -serial tcp:localhost:4555", "-serial tcp:localhost:4555,reconnect=1"},
+		{"libvirt", `qemu-system-x86_64 -name guest=vm -object {"file":"/var/lib/libvirt/qemu/domain-1-vm/master-key.aes"} -chardev socket,id=charserial0,path=DIR/a`, xml},
+		{"Xen", "/usr/lib/xen/bin/qemu-system-i386 -xen-domid 7 -name vm -serial unix:DIR/a", "serial = ['unix:DIR/a,reconnect=1']"},
+		{"no QEMU", "socat - UNIX-CONNECT:DIR/a", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b, dir := newBody(t)
+			b.config(dir, "  - {name: dbg, a: a, b: {listen: 'tcp:127.0.0.1:4555'}}\n")
+			b.process(700, 0, strings.Fields(strings.ReplaceAll(test.args, "DIR", dir))...)
+			if test.fix == "" {
+				b.nothing("reconnect")
+				return
+			}
+			end := "dbg a"
+			if strings.Contains(test.args, "4555") {
+				end = "dbg b"
+			}
+			b.one("reconnect", Problem, end, "without reconnect", strings.ReplaceAll(test.fix, "DIR", dir))
+		})
+	}
+}
+
+// TestLost says how a QEMU comes back that has lost its socket.
+func TestLost(t *testing.T) {
+	for _, test := range []struct{ name, args, fix string }{
+		{"its monitor is a socket", "qemu-system-x86_64 -monitor unix:DIR/mon,server,nowait -serial unix:DIR/a",
+			"echo 'chardev-change serial0 socket,path=DIR/a,reconnect=1' | socat -t 2 - UNIX-CONNECT:DIR/mon"},
+		{"QMP", "qemu-system-x86_64 -qmp tcp:0.0.0.0:4444,server=on,wait=off -nodefaults -serial null -serial unix:DIR/a",
+			`echo '{"execute":"qmp_capabilities"}' '{"execute":"human-monitor-command","arguments":{"command-line":"chardev-change serial1 socket,path=DIR/a,reconnect=1"}}' | socat -t 2 - TCP:127.0.0.1:4444`},
+		{"one for people is better than QMP", "kvm -qmp unix:DIR/qmp,server=on -monitor unix:DIR/mon,server=on -chardev socket,id=c0,path=DIR/a",
+			"echo 'chardev-change c0 socket,path=DIR/a,reconnect=1' | socat -t 2 - UNIX-CONNECT:DIR/mon"},
+		{"its monitor is a terminal", "kvm -monitor stdio -serial unix:DIR/a", "chardev-change serial0 socket,path=DIR/a,reconnect=1"},
+		{"its monitor is a window", "kvm -serial unix:DIR/a", "chardev-change serial0 socket,path=DIR/a,reconnect=1"},
+		{"it has no monitor", "kvm -nodefaults -serial unix:DIR/a", ""},
+		{"Xen", "/usr/lib/xen/bin/qemu-system-i386 -xen-domid 7 -name win7 -nodefaults -serial pty -serial unix:DIR/a",
+			`xl qemu-monitor-command 7 "chardev-change serial1 socket,path=DIR/a,reconnect=1"`},
+		{"libvirt", `kvm -name guest=win7,debug-threads=on -object {"file":"/var/lib/libvirt/qemu/domain-1-win7/master-key.aes"} -chardev socket,id=charserial0,path=DIR/a`,
+			"virsh qemu-monitor-command win7 --hmp 'chardev-change charserial0 socket,path=DIR/a,reconnect=1'"},
+		{"libvirt, of a user", `kvm -name guest=win7 -object {"file":"/home/u/.config/libvirt/qemu/lib/domain-1-win7/master-key.aes"} -chardev socket,id=charserial0,path=DIR/a`,
+			"virsh -c qemu:///session qemu-monitor-command win7 --hmp 'chardev-change charserial0 socket,path=DIR/a,reconnect=1'"},
+		{"it shares the port with its monitor", "kvm -serial mon:unix:DIR/a", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b, dir := newBody(t)
+			b.config(dir, "  - {name: dbg, a: a, b: b}\n")
+			b.runs(0, rest.EndWaiting)
+			b.process(700, 0, strings.Fields(strings.ReplaceAll(test.args, "DIR", dir))...)
+			var fix []string
+			if test.fix != "" {
+				fix = []string{strings.ReplaceAll(test.fix, "DIR", dir)}
+			}
+			b.one("lost", Problem, "dbg a", "has lost its socket", fix...)
+		})
+	}
+}
+
+// TestNotLost: whoever is connected, waits, comes back by itself, or cannot be told from another, is not.
+func TestNotLost(t *testing.T) {
+	pid, other, unknown := 700, 701, 0
+	for _, test := range []struct {
+		name  string
+		args  string
+		peer  *rest.Peer
+		wants string // a word of what is found
+	}{
+		{"connected", "kvm -serial unix:DIR/a", &rest.Peer{PID: &pid}, ""},
+		{"of a process that cannot be told", "kvm -serial unix:DIR/a", &rest.Peer{PID: &unknown}, ""},
+		{"it comes back", "kvm -serial unix:DIR/a,reconnect=1", nil, ""},
+		{"another has the end", "kvm -serial unix:DIR/a", &rest.Peer{PID: &other, Command: "gdb"}, "another is connected: gdb"},
+	} {
+		b, dir := newBody(t)
+		b.config(dir, "  - {name: dbg, a: a, b: b}\n")
+		b.runs(0, rest.EndWaiting)
+		end := b.patient.Links[0].Ends["a"]
+		end.Peer = test.peer
+		b.patient.Links[0].Ends["a"] = end
+		b.process(pid, 0, strings.Fields(strings.ReplaceAll(test.args, "DIR", dir))...)
+		if test.wants == "" {
+			b.nothing("lost")
+		} else {
+			b.one("lost", Problem, "dbg a", test.wants)
+		}
+	}
+}
+
+// TestNewerQEMU is told reconnect-ms, if its program has that word in it.
+func TestNewerQEMU(t *testing.T) {
+	b, dir := newBody(t)
+	b.config(dir, "  - {name: dbg, a: a, b: b}\n")
+	b.process(700, 0, "/usr/bin/qemu-system-x86_64", "-serial", "unix:"+dir+"/a")
+	program := strings.Repeat("x", 1<<20-5) + "reconnect-ms\x00" + strings.Repeat("y", 1<<20)
+	if err := os.WriteFile(filepath.Join(b.machine.Folder, "proc/700/exe"), []byte(program), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b.one("reconnect", Problem, "dbg a", "without reconnect", "-serial unix:"+dir+"/a,reconnect-ms=1000")
+}
