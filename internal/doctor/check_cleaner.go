@@ -38,8 +38,8 @@ func (x *examination) transcripts() (all []transcript) {
 	wanted := func(name string) bool { return len(x.Only) == 0 || slices.Contains(x.Only, name) }
 	if x.Config != nil {
 		for _, link := range x.Config.Links {
-			if link.Transcript != nil && wanted(link.Name) {
-				all = append(all, transcript{link.Name, link.Transcript.File})
+			if link.Transcript != nil && !link.Disabled && wanted(link.Name) {
+				all = append(all, transcript{link.Name, strings.ReplaceAll(link.Transcript.File, "{link}", link.Name)})
 			}
 		}
 		return all

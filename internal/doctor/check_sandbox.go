@@ -31,14 +31,8 @@ func (x *examination) lookAtSandbox() {
 			}
 		}
 	}
-	if x.Config == nil {
-		return
-	}
-	for _, link := range x.Config.Links {
-		if link.Transcript != nil && !link.Disabled && (len(x.Only) == 0 || slices.Contains(x.Only, link.Name)) {
-			file := link.Transcript.File
-			x.lookAtRoom(link.Name, "", "write its transcript "+file, file)
-		}
+	for _, t := range x.transcripts() {
+		x.lookAtRoom(t.link, "", "write its transcript "+t.path, t.path)
 	}
 }
 

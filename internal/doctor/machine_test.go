@@ -143,9 +143,16 @@ func TestInTheWay(t *testing.T) {
 	b, dir := newBody(t)
 	b.config(dir, "  - {name: dbg, a: a, b: {pty: b}}\n")
 	b.runs(stranger, rest.EndRetrying)
-	b.one("file", Problem, "dbg a", "cannot enter the folder "+dir, fmt.Sprintf("setfacl -m u:%d:x %s", stranger, dir))
+	both := func(words, fix string) {
+		t.Helper()
+		found := b.finds("file") // both ends are there
+		if len(found) != 2 || !strings.Contains(found[0].Message, words) || strings.Join(found[1].Fix, "|") != fix {
+			t.Errorf("%+v, not %s, %s", found, words, fix)
+		}
+	}
+	both("cannot enter the folder "+dir, fmt.Sprintf("setfacl -m u:%d:x %s", stranger, dir))
 	mode(t, dir, 0o755)
-	b.one("file", Problem, "dbg a", "cannot make a file in "+dir, fmt.Sprintf("setfacl -m u:%d:rwx %s", stranger, dir))
+	both("cannot make a file in "+dir, fmt.Sprintf("setfacl -m u:%d:rwx %s", stranger, dir))
 	mode(t, dir, 0o777|os.ModeSticky)
 	b.nothing("file")
 
