@@ -142,7 +142,7 @@ func ageing(rules []rule, path string) (best rule, found bool) {
 		if r.excludes(path) {
 			return rule{}, false
 		}
-		for folder := filepath.Dir(path); strings.Contains("dDevqQC", r.kind); folder = filepath.Dir(folder) {
+		for folder := filepath.Dir(path); strings.ContainsAny(r.kind, "dDevqQC"); folder = filepath.Dir(folder) {
 			if match, err := filepath.Match(r.path, folder); err == nil && match && (!found || len(folder) > len(best.path)) {
 				best, found = r, true
 				best.path = folder

@@ -18,7 +18,6 @@ func (x *examination) lookAtPorts() {
 		if !ok || e.way != "listen" || !e.failing() {
 			continue
 		}
-		e := e
 		x.lookAtPort(host, port, func(message string, fix ...string) { x.at(e, Problem, message, fix...) })
 	}
 	if x.HubError == nil || x.Config == nil || x.unit.get("ActiveState") == "active" {

@@ -177,7 +177,7 @@ func has(path, text string) (bool, error) {
 			return true, nil
 		}
 		if err != nil {
-			return false, nil //nolint:nilerr // the end of the file
+			return false, nil
 		}
 		kept = copy(buffer, buffer[kept+n-len(text):kept+n])
 	}

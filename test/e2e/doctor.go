@@ -3,7 +3,6 @@ package e2e
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os/exec"
 	"slices"
 	"strings"
@@ -59,6 +58,6 @@ func typed(t *testing.T, as *user, line string) {
 	out, err := command.CombinedOutput()
 	t.Log("$ ", line) // without what a monitor echoes, which is long
 	if err != nil || strings.Contains(strings.ToLower(string(out)), "error") {
-		t.Fatal(fmt.Errorf("%s: %v: %s", line, err, out))
+		t.Fatalf("%s: %v: %s", line, err, out)
 	}
 }
