@@ -25,6 +25,10 @@ func (x *examination) lookAtHub() {
 	switch active := x.unit.get("ActiveState"); {
 	case x.Refused:
 		x.found(Problem, "the hub does not tell how its links are: "+why)
+	case x.hubPID != 0 && x.Config != nil && len(x.Config.API.Listen) == 0:
+		x.found(Note, fmt.Sprintf("the hub runs (pid %d) and has no API (api.listen: none), so nobody can tell who is connected", x.hubPID))
+	case x.hubPID != 0 && active != "failed" && active != "activating":
+		x.found(Problem, fmt.Sprintf("the hub runs (pid %d) and cannot be asked how its links are: %s", x.hubPID, why))
 	case active == "failed":
 		x.found(Problem, fmt.Sprintf("the hub's service %s has failed (%s): %s", x.unit.name, x.unit.get("Result"), why),
 			x.unit.systemctl("status "+service), x.unit.journal(), x.unit.systemctl("reset-failed "+service), x.unit.systemctl("start "+service))

@@ -6,6 +6,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"serialhub/internal/config"
@@ -106,10 +107,24 @@ func newExamination(ctx context.Context, p Patient, m Machine) *examination {
 		x.hubPID = p.Status.PID
 	}
 	x.processes = m.processes()
+	if x.hubPID == 0 {
+		x.hubPID = x.silentHub()
+	}
 	x.unit = m.unitOf(ctx, x.hubPID)
 	x.hub = x.hubUser()
 	x.ends = endsOf(p)
 	return x
+}
+
+// silentHub finds the process of a hub that runs on the file and cannot be asked, such as one without an API; 0 if there is none.
+func (x *examination) silentHub() int {
+	for _, p := range x.processes {
+		at := slices.Index(p.args, x.Path)
+		if filepath.Base(p.args[0]) == "serialhub" && (at == 2 && (p.args[1] == "-c" || p.args[1] == "--config") || slices.Contains(p.args[1:], "--config="+x.Path)) {
+			return p.pid
+		}
+	}
+	return 0
 }
 
 // hubUser finds out who the hub is: the process that runs, the user of its unit, or whoever asks.

@@ -404,6 +404,18 @@ func TestHub(t *testing.T) {
 	}
 }
 
+// TestSilentHub is one that runs and has no API: what it has is not in its way.
+func TestSilentHub(t *testing.T) {
+	b, dir := newBody(t)
+	b.config(dir, "  - {name: dbg, a: a, b: b}\napi: {listen: none}\n")
+	listen(t, dir+"/a")
+	b.process(os.Getpid(), 0, "/usr/bin/serialhub", "-c", b.patient.Path)
+	b.nothing("file")
+	b.one("hub", Note, "", fmt.Sprintf("the hub runs (pid %d) and has no API", os.Getpid()))
+	b.config(dir, "  - {name: dbg, a: a, b: b}\n")
+	b.one("hub", Problem, "", "cannot be asked")
+}
+
 // TestForgotten finds reloads that have failed or were forgotten, and a program that was replaced.
 func TestForgotten(t *testing.T) {
 	b, dir := newBody(t)
