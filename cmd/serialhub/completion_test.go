@@ -41,6 +41,8 @@ func TestCompletion(t *testing.T) {
 		{"status _", links, noFiles},
 		{"status c_", links, noFiles}, // the shell's script takes those that fit
 		{"status dbg _", "console1 console2 broken", noFiles},
+		{"doctor _", links, noFiles},
+		{"doctor dbg _", "console1 console2 broken", noFiles},
 		{"reset _", links, noFiles},
 		{"reset dbg _", "", noFiles},
 		{"stop dbg console2 _", "console1 broken", noFiles},
@@ -71,7 +73,7 @@ func TestCompletion(t *testing.T) {
 		{"completion _", "bash zsh fish", noFiles},
 		{"completion bash _", "", noFiles},
 		{"rel_", "reload", noFiles},
-		{"help _", "attach check completion events reload reset send start status stop tap version wait", noFiles},
+		{"help _", "attach check completion doctor events reload reset send start status stop tap version wait", noFiles},
 		{"help status _", "", noFiles},
 		{"check _", "", noFiles},
 		{"version _", "", noFiles},

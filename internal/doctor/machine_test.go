@@ -271,6 +271,7 @@ func TestPorts(t *testing.T) {
 		b.write("/proc/net/tcp6", tcp6Table)
 		b.process(800, 0, "gdbserver", ":4555")
 		b.open(800, 3, "socket:[9002]")
+		b.open(800, 4, "socket:[9003]") // a connection, which is in nobody's way
 		b.process(801, 0, "/usr/bin/docker-proxy")
 		b.open(801, 3, "socket:[9004]")
 		b.process(1, 0, "/sbin/init")

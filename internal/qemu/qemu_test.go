@@ -88,6 +88,24 @@ func TestIs(t *testing.T) {
 	}
 }
 
+func TestChange(t *testing.T) {
+	for _, test := range []struct {
+		socket qemu.Socket
+		want   string
+	}{
+		{qemu.Socket{ID: "serial0", Kind: "unix", Path: "/run/a,b"}, "chardev-change serial0 socket,path=/run/a,,b,reconnect=1"},
+		{qemu.Socket{ID: "serial0", Kind: "unix", Path: "/run/a b"}, `chardev-change serial0 "socket,path=/run/a b,reconnect=1"`},
+		{qemu.Socket{ID: "serial0", Kind: "unix", Path: "@name"}, "chardev-change serial0 socket,path=name,abstract=on,reconnect=1"},
+		{qemu.Socket{ID: "c0", Kind: "tcp", Host: "::1", Port: "4555"}, "chardev-change c0 socket,host=::1,port=4555,reconnect=1"},
+		{qemu.Socket{ID: "c0", Kind: "telnet", Host: "lab", Port: "23"}, "chardev-change c0 socket,host=lab,port=23,telnet=on,reconnect=1"},
+		{qemu.Socket{ID: "c0", Kind: "tcp", Host: "lab", Port: "1", TLS: true, Value: "socket,id=c0,host=lab,port=1,tls-creds=t0"}, "chardev-change c0 socket,host=lab,port=1,tls-creds=t0,reconnect=1"},
+	} {
+		if got := test.socket.Change("reconnect=1"); got != test.want {
+			t.Errorf("%s\nnot\n%s", got, test.want)
+		}
+	}
+}
+
 // TestLines has a shell read them: what comes out is what the monitor hears.
 func TestLines(t *testing.T) {
 	for _, path := range []string{"/run/a", "/run/with a space", `/run/it's "a" \x`, "/run/a,b$(false)"} {
