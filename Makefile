@@ -94,6 +94,7 @@ fuzz: ## run each fuzz target for FUZZTIME (default 30s)
 	go test -run '^$$' -fuzz '^FuzzKeys$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/console
 	go test -run '^$$' -fuzz '^FuzzPress$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/console
 	go test -run '^$$' -fuzz '^FuzzForeign$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/transcript
+	go test -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/qemu
 	go test -run '^$$' -fuzz '^FuzzEvents$$' -fuzztime $(or $(FUZZTIME),30s) ./internal/client
 
 .PHONY: e2e
