@@ -83,7 +83,7 @@ other one nothing: its end waits for the next.`,
 	flags.StringVar(&options.logFormat, "log-format", "", "text or json; overrides the file")
 	flags.BoolVar(&options.watch, "watch", false, "reload when the file changes, as SIGHUP does")
 	root.CompletionOptions.DisableDefaultCmd = true
-	group(root, "run", "Run a hub:", checkCommand(), completionCommand(), versionCommand())
+	group(root, "run", "Run a hub:", checkCommand(), completionCommand(), snippetCommand(), versionCommand())
 	group(root, "look", "See how the links are:", statusCommand(), doctorCommand(), eventsCommand(), waitCommand())
 	group(root, "change", "Change how they are:", resetCommand(), startCommand(), stopCommand(), reloadCommand())
 	group(root, "watch", "Watch a link, and speak on it:", tapCommand(), attachCommand(), sendCommand())
