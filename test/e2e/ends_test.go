@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -17,20 +18,20 @@ import (
 type way struct {
 	name string
 	end  func(h *hub, port string) string     // the hub's side, as YAML
-	link func(h *hub, port string) []string   // QEMU's side
+	more []string                             // what serialhub snippet is told beside, of the VM's side
 	then func(t *testing.T, h *hub, g *guest) // what is to be done once the VM runs; nil if nothing is
 	mute bool                                 // the guest cannot be spoken to
 }
 
-// chardev makes QEMU's options of a character device.
-func chardev(device string) []string {
-	return []string{"-chardev", device + ",id=link", "-serial", "chardev:link"}
-}
-
 // ways are those of docs/ends.md that this machine can run.
 func ways() []way {
-	socket := func(h *hub) string { return filepath.Join(h.dir, "vm.sock") }
 	tty := func(h *hub) string { return filepath.Join(h.dir, "vm.tty") }
+	end := func(format string) func(*hub, string) string {
+		return func(h *hub, port string) string {
+			return strings.NewReplacer("DIR", h.dir, "PORT", port).Replace(format)
+		}
+	}
+	second := []string{"--port", "2"}
 	// QEMU 7.2 cannot make a link to its pty.
 	linkPTY := func(t *testing.T, h *hub, g *guest) {
 		match, err := g.waitOutput(regexp.MustCompile(`char device redirected to (/dev/pts/\d+)`), 0)
@@ -43,54 +44,39 @@ func ways() []way {
 		}
 	}
 	return []way{
-		{"the VM listens on a unix socket",
-			func(h *hub, _ string) string { return fmt.Sprintf(`{connect: "unix:%s"}`, socket(h)) },
-			func(h *hub, _ string) []string {
-				return chardev("socket,server=on,wait=off,path=" + socket(h))
-			}, nil, false},
-		{"the VM listens on a TCP port",
-			func(_ *hub, port string) string { return fmt.Sprintf(`{connect: "tcp:localhost:%s"}`, port) },
-			func(_ *hub, port string) []string {
-				return chardev("socket,server=on,wait=off,host=127.0.0.1,port=" + port)
-			}, nil, false},
-		{"the VM connects to a TCP port",
-			func(_ *hub, port string) string { return fmt.Sprintf(`{listen: "tcp:127.0.0.1:%s"}`, port) },
-			func(_ *hub, port string) []string {
-				return chardev("socket,reconnect=1,host=127.0.0.1,port=" + port)
-			}, nil, false},
+		{"the VM connects to a unix socket", end(`DIR/vm.sock`), nil, nil, false},
+		{"the VM connects to a socket of an odd name", end(`"DIR/v m, 'x'=$1.sock"`), second, nil, false},
+		{"the VM connects to an abstract socket", end(`"unix:@DIR,vm"`), nil, nil, false},
+		{"the VM listens on a unix socket", end(`{connect: "unix:DIR/vm.sock"}`), second, nil, false},
+		{"the VM listens on a TCP port", end(`{connect: "tcp:localhost:PORT"}`), nil, nil, false},
+		{"the VM listens on a TCP port of an address", end(`{connect: "tcp:127.0.0.1:PORT"}`), second, nil, false},
+		{"the VM connects to a TCP port", end(`{listen: "tcp:127.0.0.1:PORT"}`), nil, nil, false},
+		{"the VM connects to a TCP port of all addresses", end(`{listen: "tcp::PORT"}`), []string{"--host", "127.0.0.1", "--port", "2"}, nil, false},
 		// QEMU 7.2 gives its guest the first byte of what came over TLS, and the rest when there is more.
-		{"the VM listens with TLS",
-			func(_ *hub, port string) string {
-				return fmt.Sprintf(`{connect: "tls:127.0.0.1:%s", ca: ca-cert.pem, cert: client-cert.pem, key: client-key.pem}`, port)
-			},
-			func(h *hub, port string) []string {
-				return append(credentials(h, "server"), chardev("socket,tls-creds=tls,server=on,wait=off,host=127.0.0.1,port="+port)...)
-			}, nil, true},
-		{"the VM connects with TLS",
-			func(_ *hub, port string) string {
-				return fmt.Sprintf(`{listen: "tls:127.0.0.1:%s", cert: server-cert.pem, key: server-key.pem, client_ca: ca-cert.pem}`, port)
-			},
-			func(h *hub, port string) []string {
-				return append(credentials(h, "client"), chardev("socket,tls-creds=tls,reconnect=1,host=127.0.0.1,port="+port)...)
-			}, nil, true},
-		{"the VM opens the hub's pty",
-			func(h *hub, _ string) string { return fmt.Sprintf(`{pty: %s}`, tty(h)) },
-			func(h *hub, _ string) []string { return chardev("serial,path=" + tty(h)) }, nil, false},
-		{"the hub opens the VM's pty",
-			func(h *hub, _ string) string { return fmt.Sprintf(`{device: %s}`, tty(h)) },
-			func(*hub, string) []string { return chardev("pty") },
-			linkPTY, false},
+		{"the VM listens with TLS", end(`{connect: "tls:127.0.0.1:PORT", ca: ca-cert.pem, cert: client-cert.pem, key: client-key.pem}`), nil, nil, true},
+		{"the VM connects with TLS", end(`{listen: "tls:127.0.0.1:PORT", cert: server-cert.pem, key: server-key.pem, client_ca: ca-cert.pem}`), second, nil, true},
+		{"the VM opens the hub's pty", end(`{pty: DIR/vm.tty}`), nil, nil, false},
+		{"the hub opens the VM's pty", end(`{device: DIR/vm.tty}`), second, linkPTY, false},
 	}
 }
 
-// credentials makes QEMU's options of the certificates in the hub's folder.
-func credentials(h *hub, role string) []string {
-	return []string{"-object", "tls-creds-x509,id=tls,verify-peer=on,endpoint=" + role + ",dir=" + h.dir}
+// snippet is what serialhub snippet prints for end a of the link "vm", as a shell reads it that it is pasted into.
+func (w way) snippet(t *testing.T, h *hub) []string {
+	t.Helper()
+	args := append([]string{"snippet", "vm", "--for", "qemu", "--end", "a", "--tls-dir", h.dir, "-c", filepath.Join(h.dir, "links.yaml")}, w.more...)
+	printed, err := exec.Command(hubBinary, args...).Output()
+	if err != nil {
+		t.Fatalf("serialhub %q: %v", args, err)
+	}
+	words, err := exec.Command("sh", "-c", `eval "set -- $1"; printf '%s\n' "$@"`, "sh", string(printed)).Output()
+	if err != nil {
+		t.Fatalf("a shell does not take %s: %v", printed, err)
+	}
+	return strings.Split(strings.TrimSpace(string(words)), "\n")
 }
 
 // writeCredentials writes certificates for both sides of a connection, under the names that QEMU gives them.
 func writeCredentials(t *testing.T, h *hub) {
-	t.Helper()
 	t.Helper()
 	path := func(name string) string { return filepath.Join(h.dir, name+".pem") }
 	ca := testenv.NewAuthority(t, "ca")
@@ -100,7 +86,7 @@ func writeCredentials(t *testing.T, h *hub) {
 	}
 }
 
-// TestEnds joins a VM by every way that there is with the test itself, moves data, and puts another VM in its place. Whoever is at the
+// TestEnds joins a VM by every way that there is, with the options that serialhub snippet prints, with the test itself, moves data, and puts another VM in its place. Whoever is at the
 // other end stays.
 func TestEnds(t *testing.T) {
 	needTools(t)
@@ -122,7 +108,7 @@ func TestEnds(t *testing.T) {
 			})
 			test := dial(t, filepath.Join(h.dir, "test"))
 			for round := range 2 {
-				g := startGuestWith(t, fmt.Sprintf("vm%d", round), w.link(h, port), quietLink)
+				g := startGuestWith(t, fmt.Sprintf("vm%d", round), w.snippet(t, h), quietLink)
 				if w.then != nil {
 					w.then(t, h, g)
 				}
