@@ -34,7 +34,7 @@ func libvirt(m *meeting) (Snippet, error) {
 	case m.kind == address.Unix && m.listens:
 		lines = []string{"<serial type='unix'>", "  <source mode='bind' path=" + value(m.path) + "/>"}
 	case m.kind == address.Unix:
-		lines = []string{"<serial type='unix'>", "  <source mode='connect' path=" + value(m.path) + ">", "    <seclabel model='dac' relabel='no'/>", again, "  </source>"}
+		lines = []string{"<serial type='unix'>", "  <source mode='connect' path=" + value(m.path) + ">", again, "    <seclabel model='dac' relabel='no'/>", "  </source>"}
 		notes = append(notes,
 			"QEMU connects as the user of VMs, not as libvirt: libvirt-qemu of group kvm in Debian, qemu in Fedora.",
 			"AppArmor is told of the path by libvirt, if it is the real one, without symlinks. SELinux refuses it to a VM, unless its policy is changed: take tcp on 127.0.0.1 there, or let the VM listen.")

@@ -2,8 +2,10 @@ package snippet_test
 
 import (
 	"encoding/xml"
+	"fmt"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -85,8 +87,8 @@ func rows() []row {
 		{"xen", "pty", "/run/dbg.tty", snippet.Choices{}, "device_model_args_hvm = ['-chardev', 'serial,id=hub-dbg-a,path=/run/dbg.tty', '-device', 'isa-serial,chardev=hub-dbg-a']", ""},
 		{"xen", "listen", "vsock:any:4555", snippet.Choices{}, "", own},
 		// libvirt
-		{"libvirt", "listen", "/run/dbg", snippet.Choices{}, "<serial type='unix'>\n  <source mode='connect' path='/run/dbg'>\n    <seclabel model='dac' relabel='no'/>\n" +
-			"    <reconnect enabled='yes' timeout='1'/>\n  </source>\n  <target port='0'/>\n</serial>", ""},
+		{"libvirt", "listen", "/run/dbg", snippet.Choices{}, "<serial type='unix'>\n  <source mode='connect' path='/run/dbg'>\n    <reconnect enabled='yes' timeout='1'/>\n" +
+			"    <seclabel model='dac' relabel='no'/>\n  </source>\n  <target port='0'/>\n</serial>", ""},
 		{"libvirt", "connect", "unix:" + odd, snippet.Choices{Port: 2},
 			"<serial type='unix'>\n  <source mode='bind' path='/run/a, b=&apos;c&apos;\\d&amp;&lt;&quot;é&quot;&gt;.sock'/>\n  <target port='1'/>\n</serial>", ""},
 		{"libvirt", "connect", "unix:/run/\x01", snippet.Choices{}, "", "choose another path"},
@@ -178,6 +180,36 @@ func TestXML(t *testing.T) {
 	}
 	if !paths[odd] {
 		t.Errorf("no path is %s", odd)
+	}
+}
+
+// TestLibvirt has libvirt's own schema judge what is for it, as virsh edit does.
+func TestLibvirt(t *testing.T) {
+	validate := testenv.Program(t, "virt-xml-validate")
+	testenv.Program(t, "xmllint") // which it calls
+	domain := func(devices string) string {
+		return "<domain type='kvm'><name>vm</name><memory>131072</memory><os><type arch='x86_64' machine='pc'>hvm</type></os><devices>" + devices + "</devices></domain>"
+	}
+	judge := func(devices string) error {
+		file := filepath.Join(t.TempDir(), "domain.xml")
+		testenv.WriteFile(t, file, domain(devices))
+		out, err := exec.Command(validate, file, "domain").CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%w: %s in %s", err, out, devices)
+		}
+		return nil
+	}
+	if judge("<serial type='unix'><sauce/></serial>") == nil {
+		t.Error("it takes everything")
+	}
+	for _, row := range rows() {
+		got, err := row.write(t)
+		if err != nil || row.hypervisor != string(snippet.Libvirt) {
+			continue
+		}
+		if err := judge(got.Text); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
