@@ -1,7 +1,8 @@
 #!/bin/bash
 # Installs what the end-to-end tests need (Debian packages, by apt) and prepares
 # the guests they boot in a cache folder: vmlinux, initramfs.gz and grub.img.
-# Beside them it puts prometheus and promtool.
+# Beside them it puts prometheus and promtool, and what the reader of
+# docs/tutorial-kgdb.md has made before its test begins: a kernel with kgdb.
 # Idempotent; when everything is there it does nothing but look. Run as root.
 #
 #   SERIALHUB_E2E_DIR   the cache folder, absolute (default: .cache beside this file)
@@ -72,6 +73,23 @@ get_prometheus() {
     mv "$work/usr/bin/prometheus" "$work/usr/bin/promtool" "$cache/"
 }
 
+# What the page says under that heading is what is run, so that it is tried as it stands; anew when it says something else. It compiles a kernel, which takes minutes.
+follow_tutorial() {
+    local commands home=$work/home
+    commands=$(awk '/^## /{on = ($0 == "## What you need")} on && /^```sh$/{take = 1; next} /^```/{take = 0} on && take' "$here/../../docs/tutorial-kgdb.md")
+    [ "$commands" != "$(cat "$cache/kgdb/commands.sh" 2>/dev/null)" ] || return 0
+    echo "e2e setup: following docs/tutorial-kgdb.md, which compiles a kernel"
+    refresh_lists
+    mkdir -p "$home"
+    echo "$commands" >"$home/commands.sh"
+    (cd "$home" && HOME=$home DEBIAN_FRONTEND=noninteractive bash -euo pipefail commands.sh >log 2>&1 </dev/null) ||
+        fail "what docs/tutorial-kgdb.md says does not work: $(tail -n 20 "$home/log")"
+    mkdir "$work/kgdb"
+    mv "$home/commands.sh" "$home/kgdb/vmlinux" "$home/kgdb/guest.gz" "$work/kgdb/"
+    rm -rf "$cache/kgdb"
+    mv "$work/kgdb" "$cache/kgdb"
+}
+
 case $cache in
 /*) ;;
 *) fail "SERIALHUB_E2E_DIR must be absolute, and is: $cache" ;;
@@ -88,4 +106,5 @@ make_vmlinux
 make_initramfs
 make_grub
 get_prometheus
+follow_tutorial
 echo "e2e setup: ready in $cache"
