@@ -47,7 +47,7 @@ func cloudHypervisor(m *meeting) (Snippet, error) {
 	}
 	line, splits := shellLine(words)
 	if !splits {
-		notes = append(notes, "They are quoted for a shell: paste them, or use eval; $(serialhub snippet …) would not take the quotes away.")
+		notes = append(notes, quotedNote)
 	}
 	return Snippet{Text: line, Notes: notes}, nil
 }

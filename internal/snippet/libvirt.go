@@ -42,8 +42,7 @@ func libvirt(m *meeting) (Snippet, error) {
 		tls := ""
 		if m.kind == address.TLS {
 			tls = " tls='yes'"
-			notes = append(notes, "The certificates are in chardev_tls_x509_cert_dir of /etc/libvirt/qemu.conf.",
-				"A guest of QEMU 7.2 gets only the first bytes of what comes by TLS, until there is more; 10.0 does not do so.")
+			notes = append(notes, "The certificates are in chardev_tls_x509_cert_dir of /etc/libvirt/qemu.conf.", oldTLSNote)
 		}
 		source := fmt.Sprintf("host=%s service='%s'%s", value(m.host), m.port, tls)
 		lines = []string{"<serial type='tcp'>", "  <source mode='bind' " + source + "/>"}

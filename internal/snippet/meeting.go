@@ -82,14 +82,6 @@ func (m *meeting) findCID() error {
 	return nil
 }
 
-// hostPort is the host and the port, with the brackets that IPv6 needs.
-func (m meeting) hostPort() string {
-	if strings.Contains(m.host, ":") {
-		return "[" + m.host + "]:" + m.port
-	}
-	return m.host + ":" + m.port
-}
-
 // id names the end among a VM's devices. QEMU wants a letter first.
 func (m meeting) id() string { return "hub-" + m.end.Link + "-" + m.end.Name }
 
@@ -110,6 +102,11 @@ func (m meeting) plain(not, by string) error {
 	}
 	return nil
 }
+
+const (
+	quotedNote = "They are quoted for a shell: paste them, or use eval; $(serialhub snippet …) would not take the quotes away."
+	oldTLSNote = "A guest of QEMU 7.2 gets only the first bytes of what comes by TLS, until there is more; 10.0 does not do so."
+)
 
 // notes are what matters whatever the hypervisor is.
 func (m meeting) notes() (notes []string) {

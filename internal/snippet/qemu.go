@@ -9,27 +9,30 @@ import (
 
 // qemu writes options of QEMU's command line.
 func qemu(m *meeting) (Snippet, error) {
-	words, err := m.qemuWords()
-	if err != nil {
-		return Snippet{}, err
+	line, splits := shellLine(m.qemuWords())
+	notes := []string{"These options go on the command line of the VM's QEMU."}
+	switch {
+	case m.kind == address.VSock:
+		notes = append(notes, m.vsockNote())
+	case m.Port > 1:
+		notes = append(notes, "Beside -serial for the ports before it: -serial null stands for one that nobody needs.")
 	}
-	line, splits := shellLine(words)
-	snippet := Snippet{Text: line, Notes: m.qemuNotes("These options go")}
+	notes = append(notes, m.qemuCautions()...)
 	if !splits {
-		snippet.Notes = append(snippet.Notes, "They are quoted for a shell: paste them, or use eval; $(serialhub snippet …) would not take the quotes away.")
+		notes = append(notes, quotedNote)
 	}
-	return snippet, nil
+	return Snippet{Text: line, Notes: notes}, nil
 }
 
 // qemuWords are the options, one word each. The short form is enough for the first port, unless it cannot have what is needed.
-func (m meeting) qemuWords() ([]string, error) {
+func (m meeting) qemuWords() []string {
 	if m.kind == address.VSock {
-		return []string{"-device", fmt.Sprintf("vhost-vsock-pci,guest-cid=%d", m.CID)}, nil
+		return []string{"-device", fmt.Sprintf("vhost-vsock-pci,guest-cid=%d", m.CID)}
 	}
 	if short, has := m.qemuSerial(); has && m.Port == 1 {
-		return []string{"-serial", short}, nil
+		return []string{"-serial", short}
 	}
-	return m.qemuParts(), nil
+	return m.qemuParts()
 }
 
 // qemuSerial is what -serial takes, and xl's serial; it is not told if that cannot be written so.
@@ -90,18 +93,6 @@ func (m meeting) qemuSocket() string {
 	}
 }
 
-// qemuNotes are what matters wherever QEMU has the port.
-func (m meeting) qemuNotes(goes string) []string {
-	notes := []string{goes + " on the command line of the VM's QEMU."}
-	if m.kind == address.VSock {
-		return append(notes, m.vsockNote())
-	}
-	if m.Port > 1 && goes == "These options go" {
-		notes = append(notes, "Beside -serial for the ports before it: -serial null stands for one that nobody needs.")
-	}
-	return append(notes, m.qemuCautions()...)
-}
-
 // qemuCautions are what QEMU's versions and certificates need.
 func (m meeting) qemuCautions() (notes []string) {
 	if !m.listens && !m.Milliseconds && (m.kind == address.Unix || m.kind == address.TCP || m.kind == address.TLS) {
@@ -115,7 +106,7 @@ func (m meeting) qemuCautions() (notes []string) {
 		}
 		notes = append(notes,
 			fmt.Sprintf("In %s QEMU looks for ca-cert.pem, %s-cert.pem and %[2]s-key.pem.", m.Certificates, role),
-			"A guest of QEMU 7.2 gets only the first bytes of what comes by TLS, until there is more; 10.0 does not do so.")
+			oldTLSNote)
 	case address.Device:
 		notes = append(notes, "QEMU makes that link to its terminal from version 10.0 on. Older ones ignore path= and say /dev/pts/N: link it by hand, at each start.")
 	}

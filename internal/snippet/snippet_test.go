@@ -2,6 +2,7 @@ package snippet_test
 
 import (
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"os/exec"
@@ -165,7 +166,7 @@ func TestXML(t *testing.T) {
 		decoder := xml.NewDecoder(strings.NewReader(got.Text))
 		for {
 			token, err := decoder.Token()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {
