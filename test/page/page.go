@@ -12,6 +12,7 @@ import (
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/extension"
+	table "github.com/yuin/goldmark/extension/ast"
 	"github.com/yuin/goldmark/text"
 )
 
@@ -20,7 +21,27 @@ type Page struct {
 	Path   string
 	Blocks []Block // in their order
 	Links  []Link
+	Spans  []Span
+	Rows   []Row
 	IDs    []string // of its headings, which a link may name after #
+}
+
+// Span is a piece of code within a paragraph, a list or a table.
+type Span struct {
+	Line int // of the block that it stands in, from 1
+	Text string
+}
+
+// Row is a row of a table, but for its head.
+type Row struct {
+	Line  int
+	Cells []Cell
+}
+
+// Cell is one of a row's cells.
+type Cell struct {
+	Text  string   // without the marks
+	Spans []string // the pieces of code in it
 }
 
 // Block is one of a page's fenced blocks.
@@ -73,6 +94,17 @@ func Read(path string) (*Page, error) {
 			p.Links = append(p.Links, Link{within, string(node.Destination)})
 		case *ast.AutoLink:
 			p.Links = append(p.Links, Link{within, string(node.URL(source))})
+		case *ast.CodeSpan:
+			p.Spans = append(p.Spans, Span{within, plain(node, source)})
+		case *table.TableRow:
+			row := Row{}
+			for cell := node.FirstChild(); cell != nil; cell = cell.NextSibling() {
+				if lines := cell.Lines(); row.Line == 0 && lines.Len() > 0 {
+					row.Line = line(lines.At(0).Start)
+				}
+				row.Cells = append(row.Cells, Cell{plain(cell, source), spans(cell, source)})
+			}
+			p.Rows = append(p.Rows, row)
 		}
 		return ast.WalkContinue, nil
 	})
@@ -100,6 +132,17 @@ func (p *Page) newID(heading string) string {
 			return numbered
 		}
 	}
+}
+
+// spans are the pieces of code in a node.
+func spans(node ast.Node, source []byte) (texts []string) {
+	_ = ast.Walk(node, func(node ast.Node, entering bool) (ast.WalkStatus, error) { // it returns what the function does: no error
+		if span, is := node.(*ast.CodeSpan); is && entering {
+			texts = append(texts, plain(span, source))
+		}
+		return ast.WalkContinue, nil
+	})
+	return texts
 }
 
 // plain is the text of a node, without its marks.

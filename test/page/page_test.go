@@ -11,7 +11,8 @@ import (
 
 const markdown = "# A *page* of [links](other.md#there)\n\n" +
 	"*Not run.*\n\n```sh\n# a remark\nmake run   # a hub\n\ncurl -s \\\n  http://localhost\ncat >f <<'EOF'\na: 'b\nEOF\necho 'one\ntwo'\n```\n\n" +
-	"## What it says: `status`\n\n```console\n$ serialhub status\nNAME  STATE\n\ndbg   up\n# whoami\nroot\n```\n\n![a picture](p.png)\n\n```\ntext\n```\n"
+	"## What it says: `status`\n\n```console\n$ serialhub status\nNAME  STATE\n\ndbg   up\n# whoami\nroot\n```\n\n![a picture](p.png)\n\n```\ntext\n```\n\n" +
+	"a `span` of code\n\n| promise | proof |\n|---|---|\n| *none* is lost | `TestOne`, `TestTwo` |\n"
 
 func TestPage(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "page.md")
@@ -27,6 +28,12 @@ func TestPage(t *testing.T) {
 	}
 	if want := []string{"a-page-of-links", "what-it-says-status"}; !reflect.DeepEqual(p.IDs, want) {
 		t.Errorf("ids %q, want %q", p.IDs, want)
+	}
+	if want := []page.Span{{18, "status"}, {35, "span"}, {39, "TestOne"}, {39, "TestTwo"}}; !reflect.DeepEqual(p.Spans, want) {
+		t.Errorf("spans %v, want %v", p.Spans, want)
+	}
+	if want := []page.Row{{39, []page.Cell{{"none is lost", nil}, {"TestOne, TestTwo", []string{"TestOne", "TestTwo"}}}}}; !reflect.DeepEqual(p.Rows, want) {
+		t.Errorf("rows %v, want %v", p.Rows, want)
 	}
 	if len(p.Blocks) != 3 {
 		t.Fatalf("%d blocks: %+v", len(p.Blocks), p.Blocks)
