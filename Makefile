@@ -118,6 +118,11 @@ guest: ## run tests on Debian's kernel, in a VM with serial devices and vsock (i
 	test/guest/setup.sh
 	SERIALHUB_GUEST=1 go test -count=1 -timeout 10m -v ./test/guest
 
+.PHONY: docs
+docs: ## type every command of the pages as a reader would, in containers (installs by apt what he needs; needs root)
+	test/docs/setup.sh
+	SERIALHUB_DOCS=1 go test -count=1 -timeout 10m -v -run 'TestPages' ./test/docs
+
 .PHONY: generate
 generate: ## make anew what is made from other files (make test and make lint fail if it is not current)
 	go test ./internal/config -run 'TestSchemaIsCurrent|TestManualsAreCurrent' -update

@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"serialhub/test/container"
 	"serialhub/test/page"
 )
 
@@ -34,6 +36,23 @@ func readTree(t *testing.T) tree {
 		for ; !files[name]; name = path.Dir(name) {
 			files[name] = true
 		}
+	}
+	return files
+}
+
+// treeOfTest is the tree; in a container, where git knows nothing of it, all that was brought there.
+func treeOfTest(t *testing.T) tree {
+	t.Helper()
+	if container.Shared == "" {
+		return readTree(t)
+	}
+	files := tree{}
+	err := fs.WalkDir(os.DirFS(root), ".", func(name string, _ fs.DirEntry, err error) error {
+		files[name] = true
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return files
 }
