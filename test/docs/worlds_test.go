@@ -217,7 +217,7 @@ var systemdSteps = []step{
 		r.sh("rm /etc/systemd/system/serialhub.service.d/notify-reload.conf && systemctl daemon-reload")
 	}},
 	{command: "systemctl enable --now serialhub@dbg.a.socket", before: func(r *reader) {
-		r.sh("systemctl stop serialhub")
+		r.sh("systemctl stop serialhub") // systemd refuses the socket of a service that runs, which the page does not say
 		r.write(configFile, "links:\n  - {name: dbg, a: /run/serialhub-dbg.a, b: /run/serialhub/dbg.b}\n")
 	}, after: func(r *reader) {
 		r.socat("early", "UNIX-CONNECT:/run/serialhub-dbg.a", "EXEC:cat")
