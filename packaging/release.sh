@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 
 main=main
 quick=(version clean branch tag changelog)
-suites=(lint test e2e systemd guest package) # each is a target of make
+suites=(lint test e2e systemd guest package docs) # each is a target of make
 slow=(generated "${suites[@]}" same dist)
 
 # fail ends the check, which is a process of its own.

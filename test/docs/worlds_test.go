@@ -14,11 +14,16 @@ var worlds = map[string]world{
 	"docs/access.md":   {prepare: access, steps: accessSteps},
 	"docs/api.md":      {prepare: hubWithDbg},
 	"docs/commands.md": {prepare: threeLinks},
+	"docs/doctor.md":   {prepare: hubWithDbg},
 	"docs/events.md":   {prepare: eventful, steps: eventsSteps},
+	"docs/install.md":  {elsewhere: "make package"},
 	"docs/metrics.md":  {prepare: hubWithDbg},
 	"docs/reload.md":   {prepare: beforeReload, steps: reloadSteps},
 	"docs/systemd.md":  {prepare: inCloneAsRoot, steps: systemdSteps},
 	"docs/watching.md": {prepare: watched, steps: watchingSteps},
+
+	"docs/tutorial-kgdb.md":        {elsewhere: "make e2e"},
+	"docs/tutorial-windows-xen.md": {prepare: dom0, steps: dom0Steps},
 }
 
 const (
@@ -217,7 +222,6 @@ var systemdSteps = []step{
 		r.sh("rm /etc/systemd/system/serialhub.service.d/notify-reload.conf && systemctl daemon-reload")
 	}},
 	{command: "systemctl enable --now serialhub@dbg.a.socket", before: func(r *reader) {
-		r.sh("systemctl stop serialhub") // systemd refuses the socket of a service that runs, which the page does not say
 		r.write(configFile, "links:\n  - {name: dbg, a: /run/serialhub-dbg.a, b: /run/serialhub/dbg.b}\n")
 	}, after: func(r *reader) {
 		r.socat("early", "UNIX-CONNECT:/run/serialhub-dbg.a", "EXEC:cat")
@@ -290,4 +294,17 @@ var watchingSteps = []step{
 	{command: "curl -N", shows: showsText(`qSupported`), leave: []string{"C-c"}, status: 130},
 	{command: "zstdcat", before: transcribe},
 	{command: "tshark -r", before: record},
+}
+
+// docs/tutorial-windows-xen.md
+
+// dom0 has a hub that was just installed, without links.
+func dom0(r *reader) { r.service("links: []\n") }
+
+var dom0Steps = []step{
+	// There is no network; socat is there.
+	{command: "apt-get install", before: func(r *reader) {
+		r.write("/usr/local/bin/apt-get", "#!/bin/sh\nfor package; do :; done\ncommand -v \"$package\"\n")
+		r.sh("chmod +x /usr/local/bin/apt-get")
+	}},
 }

@@ -13,11 +13,11 @@ import (
 // repository is a scratch one, with the scripts, and a Makefile of which each target can be made to fail.
 type repository struct{ dir string }
 
-const makefile = `lint test e2e systemd guest package: ; @if [ -e fail-$@ ]; then echo it fails; exit 1; fi
+const makefile = `lint test e2e systemd guest package docs: ; @if [ -e fail-$@ ]; then echo it fails; exit 1; fi
 generate: ; @if [ -e stale ]; then echo anew >made; fi
 deb: ; @mkdir -p $(DIST) && if [ -e random ]; then date +%N; else echo same; fi >$(DIST)/x.deb
 dist: ; @mkdir -p dist && echo $(VERSION) >dist/serialhub.tar.gz && cd dist && sha256sum serialhub* >SHA256SUMS
-.PHONY: generate lint test e2e systemd guest package deb dist
+.PHONY: generate lint test e2e systemd guest package docs deb dist
 `
 
 // newRepository makes one that can be released as 1.2.3.

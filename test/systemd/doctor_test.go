@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"serialhub/test/container"
 )
 
 // TestDoctorKnowsTheUnit has the packaged hub in trouble with its unit, and types what doctor says: a group that the hub is not in, and a folder that it may not
@@ -16,11 +18,11 @@ func TestDoctorKnowsTheUnit(t *testing.T) {
 	h := packaged(t, "")
 	h.writeConfig(t, "  - {name: dbg, a: {listen: /run/serialhub/dbg.a, mode: '0660', group: tty}, b: /run/serialhub/dbg.b}\n"+
 		"  - {name: far, a: /srv/vms/far.a, b: {connect: 'tcp:192.0.2.7:4555'}}\n")
-	if _, err := run("sh", "-c", "mkdir -p /srv/vms && chown serialhub /srv/vms && chmod 755 /srv/vms"); err != nil {
+	if _, err := container.Run("sh", "-c", "mkdir -p /srv/vms && chown serialhub /srv/vms && chmod 755 /srv/vms"); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { run("sh", "-c", "rm -rf /srv/vms /etc/systemd/system/"+string(h.unit)+".d") })
-	h.do(t, "start")
+	t.Cleanup(func() { container.Run("sh", "-c", "rm -rf /srv/vms /etc/systemd/system/"+string(h.Unit)+".d") })
+	h.Do(t, "start")
 	h.waitState(t, "dbg", "retrying")
 	h.waitState(t, "far", "retrying")
 
@@ -52,14 +54,14 @@ func TestDoctorKnowsTheUnit(t *testing.T) {
 	}
 	for _, what := range []string{"dbg a owner", "far a sandbox"} {
 		for _, line := range found[what] {
-			if _, err := run("sh", "-c", line); err != nil {
+			if _, err := container.Run("sh", "-c", line); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	h.waitState(t, "dbg", "waiting")
-	eventually(t, "the socket is in the folder", func() error {
-		_, err := run("test", "-S", "/srv/vms/far.a")
+	container.Eventually(t, "the socket is in the folder", func() error {
+		_, err := container.Run("test", "-S", "/srv/vms/far.a")
 		return err
 	})
 	found = examine()
