@@ -20,7 +20,7 @@ const (
 	manualOverview = `
 When a VM reboots, its end waits for it to come back; the VM at the other end stays connected and notices nothing. Between two peers no byte is lost, repeated or changed. What is said to nobody is read and dropped, unless the file says otherwise.
 
-The hub runs until SIGTERM or SIGINT. Under systemd, with the unit serialhub.service, its peers keep their connections even if the hub is restarted, crashes or is killed. All commands but check, completion, help and version talk to a hub that runs.`
+The hub runs until SIGTERM or SIGINT. Under systemd, with the unit serialhub.service, its peers keep their connections even if the hub is restarted, crashes or is killed. All commands but check, completion, help and version talk to a hub that runs; doctor and snippet can do without.`
 	manualPlace = `
 Commands find the hub where --api says; else where SERIALHUB_API says; else at the api.listen of the file that -c names; else at 127.0.0.1:7373.`
 )
