@@ -14,7 +14,7 @@ var worlds = map[string]world{
 	"docs/access.md":   {prepare: access, steps: accessSteps},
 	"docs/api.md":      {prepare: hubWithDbg},
 	"docs/commands.md": {prepare: threeLinks},
-	"docs/doctor.md":   {prepare: hubWithDbg},
+	"docs/doctor.md":   {prepare: hubWithDbg, steps: doctorSteps},
 	"docs/events.md":   {prepare: eventful, steps: eventsSteps},
 	"docs/install.md":  {elsewhere: "make package"},
 	"docs/metrics.md":  {prepare: hubWithDbg},
@@ -144,6 +144,24 @@ func threeLinks(r *reader) {
 	r.waitLink("busy", `.state == "up"`)
 	r.waitLink("dbg", `.state == "up"`)
 	r.waitLink("far", `.state == "retrying"`)
+}
+
+// docs/doctor.md
+
+var doctorSteps = []step{
+	{command: "serialhub doctor dbg lab", before: func(r *reader) {
+		// A container does not see the kernel's log, which doctor would say.
+		r.write("/usr/local/bin/dmesg", "#!/bin/sh\n")
+		r.sh("chmod +x /usr/local/bin/dmesg")
+		r.socat("taker", "TCP-LISTEN:4555,bind=127.0.0.1", "PIPE")
+		r.write(configFile, apiHere+"links:\n"+dbgLink+`  - {name: lab, a: {listen: /run/serialhub/lab-a, group: lab}, b: {listen: "tcp:127.0.0.1:4555"}}`+"\n")
+		r.sh(program + " reload")
+		r.start("vm", "qemu-system-x86_64", "-display", "none", "-nodefaults", "-S", "-name", "win7-debuggee", "-serial", "unix:/run/serialhub/dbg-a",
+			"-monitor", "unix:/run/win7.mon,server=on,wait=off")
+		r.waitLink("dbg", `.ends.a.state == "connected"`)
+		r.sh(program + " reset dbg --end a")
+		r.waitLink("lab", `.ends.b.state == "retrying" and .ends.a.state == "retrying"`)
+	}, status: 1},
 }
 
 // docs/events.md
