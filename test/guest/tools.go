@@ -13,7 +13,7 @@ import (
 )
 
 // patience bounds each single wait, so that a busy machine meets it.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // insideVariable is set in the guest only.
 const insideVariable = "SERIALHUB_GUEST_INSIDE"
