@@ -7,7 +7,7 @@ BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 # What is released: without what only a debugger needs (stacks still have their names), and for these.
 RELEASE := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $(LDFLAGS)'
 ARCHES := amd64 arm64
-DIST ?= dist
+DIST := dist
 GOLANGCI := go tool -modfile=tools/go.mod golangci-lint
 REST := go tool -modfile=tools/go.mod oapi-codegen -config internal/rest/oapi-codegen.yaml api/openapi.yaml
 
@@ -41,7 +41,7 @@ deb: binaries ## make the Debian packages, in dist/
 
 .PHONY: dist
 dist: binaries ## make what is released, in dist/: archives and packages for each architecture, lists of contents, checksums
-	rm -rf $(DIST)
+	rm -f $(DIST)/serialhub[-_]* $(DIST)/SHA256SUMS
 	$(foreach arch,$(ARCHES),packaging/deb.sh bin/linux_$(arch)/serialhub bin/serialhub $(arch) $(abspath $(DIST)) && \
 	packaging/archive.sh bin/linux_$(arch)/serialhub bin/serialhub $(arch) $(abspath $(DIST)) && ) true
 	cd $(DIST) && sha256sum serialhub* >SHA256SUMS

@@ -117,6 +117,37 @@ func TestRemovedAndBack(t *testing.T) {
 	wantNothingLeft(t, before)
 }
 
+// TestSocketUnitsComeBack removes the package where a socket unit was enabled, and installs it again: the socket listens, and its link waits.
+func TestSocketUnitsComeBack(t *testing.T) {
+	if !inDebian(t) {
+		return
+	}
+	install(t, older)
+	writeConfig(t, "  - {name: dbg, a: /run/serialhub-dbg.a, b: /run/serialhub/dbg-b}\n")
+	run(t, "systemctl stop serialhub && systemctl enable --now serialhub@dbg.a.socket && systemctl start serialhub")
+	run(t, "apt-get remove -q -y serialhub")
+	install(t, newer, "-o Dpkg::Options::=--force-confold")
+	container.Converse(t, container.Connect(t, "/run/serialhub-dbg.a"), container.Connect(t, "/run/serialhub/dbg-b"))
+}
+
+// TestOtherHubsStay removes the package where another hub runs, for which root's commands are.
+func TestOtherHubsStay(t *testing.T) {
+	if !inDebian(t) {
+		return
+	}
+	install(t, older)
+	container.WriteFile(t, "/root/links.yaml", "api: {listen: 'unix:/root/api'}\nlinks: [{name: dbg, a: /root/a, b: /root/b}]\n")
+	run(t, "cp /usr/bin/serialhub /usr/local/bin/other && systemd-run --quiet /usr/local/bin/other -c /root/links.yaml")
+	run(t, "SERIALHUB_API=unix:/root/api serialhub wait dbg --for waiting --timeout 30s")
+	a, b := container.Connect(t, "/root/a"), container.Connect(t, "/root/b")
+	container.Converse(t, a, b)
+	for _, verb := range []string{"start", "stop"} {
+		run(t, "systemctl "+verb+" serialhub && SERIALHUB_API=unix:/root/api apt-get remove -q -y serialhub")
+		container.Converse(t, a, b)
+		install(t, older, "-o Dpkg::Options::=--force-confold")
+	}
+}
+
 // TestArchive unpacks the archive below /usr/local.
 func TestArchive(t *testing.T) {
 	if !inDebian(t) {
