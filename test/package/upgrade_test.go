@@ -57,9 +57,9 @@ func TestRefusedUpgrade(t *testing.T) {
 	run(t, "dpkg-query -W -f '${db:Status-Status}\n' serialhub | grep -x installed")
 
 	// It is found in a log of JSON as well.
+	install(t, older)
 	container.WriteFile(t, config, "log: {format: json}\nlinks:\n"+link)
 	service.Do(t, "reload")
-	install(t, older)
 	if said := install(t, broken); !strings.Contains(said, "this program is broken") {
 		t.Errorf("the upgrade with a log of JSON says %s", said)
 	}
