@@ -227,7 +227,10 @@ func tell(style table.Style, findings []doctor.Finding) string {
 			b.WriteString(line + "\n")
 		}
 		for _, line := range f.Fix { // never cut, and nothing beside it: to be copied
-			b.WriteString("        " + render.Escape(line) + "\n")
+			if shown := render.Escape(line); shown != strings.ReplaceAll(line, `\`, `\\`) { // a terminal would not show what a shell reads
+				line = "# not to be copied, it has characters that cannot be seen: " + shown
+			}
+			b.WriteString("        " + line + "\n")
 		}
 	}
 	if len(findings) > notes(findings) {

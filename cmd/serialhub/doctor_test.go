@@ -144,3 +144,33 @@ func TestDoctorAsAnybody(t *testing.T) {
 		}
 	}
 }
+
+// TestDoctorLines: what is copied from the text is what programs get, byte for byte, and a shell does with it what it says.
+func TestDoctorLines(t *testing.T) {
+	file := writeConfig(t, "api: {listen: none}\nlinks:\n  - {name: dbg, a: 'it''s \\a', b: \"hidden\\u202e\"}\n")
+	folder := filepath.Dir(file)
+	for _, name := range []string{`it's \a`, "hidden\u202e"} {
+		if err := os.WriteFile(filepath.Join(folder, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines := map[string]string{}
+	for _, f := range examine(t, 1, "-c", file).Findings {
+		if f.Check == "file" {
+			lines[f.End] = f.Fix[0]
+		}
+	}
+	_, out, _ := calls(t, "", nil, "doctor", "-c", file)
+	if lines["a"] == "" || !strings.Contains(out, "\n        "+lines["a"]+"\n") {
+		t.Fatalf("%q is not in %s", lines["a"], out)
+	}
+	if out, err := exec.Command("sh", "-c", lines["a"]).CombinedOutput(); err != nil {
+		t.Fatal(err, string(out))
+	}
+	if _, err := os.Stat(filepath.Join(folder, `it's \a.old`)); err != nil {
+		t.Error(err)
+	}
+	if lines["b"] == "" || strings.Contains(out, "\u202e") || !strings.Contains(out, "\n        # not to be copied, it has characters that cannot be seen: mv -i ") {
+		t.Errorf("%q is shown as %s", lines["b"], out)
+	}
+}
