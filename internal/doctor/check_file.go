@@ -67,12 +67,21 @@ func (x *examination) lookAtOwner(e end, path string) {
 	if pid != 0 && (pid == x.hubPID || pid == 1 && x.hubPID == 0) {
 		return // the hub itself, or systemd for it
 	}
+	if pid == 0 && x.mayBeHub() {
+		x.hidden("who listens on " + path)
+		return
+	}
 	if pid == 0 {
 		x.at(e, Problem, fmt.Sprintf("%s is in use by a program that is not visible from here (another user's, or one in a container); end it, or choose another path", path),
 			"sudo ss -xlp src "+qemu.Quote(path))
 		return
 	}
 	x.at(e, Problem, fmt.Sprintf("%s is in use by %s; end that program, or choose another path", path, x.machine.command(pid)), fmt.Sprintf("kill %d", pid))
+}
+
+// mayBeHub tells whether what cannot be seen may be the hub's own: a hub runs, does not say what it has, and is another user's.
+func (x *examination) mayBeHub() bool {
+	return !x.machine.Root() && x.Status == nil && (x.hubPID != 0 || x.Refused)
 }
 
 // lookAtStale tells of a socket whose owner is dead, if the hub may not take it over.

@@ -20,7 +20,7 @@ func (x *examination) lookAtHub() {
 	if x.HubError == nil {
 		return
 	}
-	service := strings.TrimSuffix(x.unit.name, ".service")
+	service := x.unit.word()
 	why := x.HubError.Error()
 	switch active := x.unit.get("ActiveState"); {
 	case x.Refused:
@@ -47,9 +47,9 @@ func (x *examination) lookAtHub() {
 
 func (u unit) journal() string {
 	if u.user {
-		return "journalctl --user -u " + strings.TrimSuffix(u.name, ".service") + " -n 50 --no-pager"
+		return "journalctl --user -u " + u.word() + " -n 50 --no-pager"
 	}
-	return "journalctl -u " + strings.TrimSuffix(u.name, ".service") + " -n 50 --no-pager"
+	return "journalctl -u " + u.word() + " -n 50 --no-pager"
 }
 
 // lookAtConfig compares the file with what runs.
@@ -142,7 +142,7 @@ func (x *examination) lookAtProgram() {
 	}
 	line := fmt.Sprintf("kill -USR2 %d", x.hubPID)
 	if x.unit.name != "" {
-		line = x.unit.systemctl("kill --kill-who=main --signal=SIGUSR2 " + strings.TrimSuffix(x.unit.name, ".service"))
+		line = x.unit.systemctl("kill --kill-who=main --signal=SIGUSR2 " + x.unit.word())
 	}
 	x.found(Note, fmt.Sprintf("%s is another program than the one that runs; to have it take over, which costs no peer its connection:", path), line)
 }
@@ -159,11 +159,11 @@ func (x *examination) lookAtLinks() {
 		}
 		switch link.State {
 		case rest.LinkFailed:
-			x.add(Finding{Link: link.Name, End: end, Severity: Problem, Message: "the link has failed, and is not tried again" + why, Fix: []string{"serialhub reset " + link.Name}})
+			x.add(Finding{Link: link.Name, End: end, Severity: Problem, Message: "the link has failed, and is not tried again" + why, Fix: []string{"serialhub reset " + qemu.Quote(link.Name)}})
 		case rest.LinkRetrying:
 			x.add(Finding{Link: link.Name, End: end, Severity: Problem, Message: "the hub cannot open it, and goes on trying" + why})
 		case rest.LinkStopped:
-			x.add(Finding{Link: link.Name, Severity: Note, Message: "the link is stopped, or disabled in the file", Fix: []string{"serialhub start " + link.Name}})
+			x.add(Finding{Link: link.Name, Severity: Note, Message: "the link is stopped, or disabled in the file", Fix: []string{"serialhub start " + qemu.Quote(link.Name)}})
 		}
 		if t := link.Transcript; t != nil && t.Error != nil {
 			x.add(Finding{Link: link.Name, Severity: Problem, Message: fmt.Sprintf("its transcript %s cannot be written: %s", t.File, *t.Error),

@@ -55,6 +55,9 @@ func (x *examination) lookAtPort(host, port string, tell func(message string, fi
 	switch {
 	case pid == 0 && hidden:
 		x.hidden("who listens on port " + port)
+		if x.mayBeHub() {
+			return
+		}
 		tell(fmt.Sprintf("port %s is in use by a program that is not visible from here; end it, or choose another port", port), see)
 	case pid == 0: // the hub itself, or a program in another container
 	case pid == 1:

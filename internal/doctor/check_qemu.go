@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	"serialhub/internal/qemu"
 )
@@ -96,6 +97,9 @@ func (x *examination) eachClient(f func(end, process, qemu.Socket)) {
 func (x *examination) bringBack(p process, s qemu.Socket) (message string, fix []string) {
 	command := s.Change(x.reconnect(p))
 	const back = "To bring it back without restarting the VM"
+	if strings.ContainsFunc(command, unicode.IsControl) { // a monitor takes a newline for the end of a command, and what follows for another
+		return "Its command line has characters that nobody would write, so nothing is printed that would bring it back; look at who has started it.", nil
+	}
 	switch {
 	case p.vm.Libvirt != "":
 		message, line := back+":", "virsh "

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
+	"unicode"
 
 	"serialhub/internal/config"
 	"serialhub/internal/limits"
@@ -110,7 +112,7 @@ func newExamination(ctx context.Context, p Patient, m Machine) *examination {
 	if x.hubPID == 0 {
 		x.hubPID = x.silentHub()
 	}
-	x.unit = m.unitOf(ctx, x.hubPID)
+	x.unit = m.unitOf(ctx, x.hubPID, p.Path)
 	x.hub = x.hubUser()
 	x.ends = endsOf(p)
 	return x
@@ -119,9 +121,24 @@ func newExamination(ctx context.Context, p Patient, m Machine) *examination {
 // silentHub finds the process of a hub that runs on the file and cannot be asked, such as one without an API; 0 if there is none.
 func (x *examination) silentHub() int {
 	for _, p := range x.processes {
-		at := slices.Index(p.args, x.Path)
-		if filepath.Base(p.args[0]) == "serialhub" && (at == 2 && (p.args[1] == "-c" || p.args[1] == "--config") || slices.Contains(p.args[1:], "--config="+x.Path)) {
-			return p.pid
+		if filepath.Base(p.args[0]) != "serialhub" || len(p.args) < 2 || !strings.HasPrefix(p.args[1], "-") {
+			continue // another program, or a command such as status
+		}
+		for i, arg := range p.args[1:] {
+			file, joined := strings.CutPrefix(arg, "--config=")
+			if before := p.args[i]; !joined && before != "-c" && before != "--config" {
+				continue
+			}
+			if !filepath.IsAbs(file) {
+				folder, err := x.machine.link(fmt.Sprintf("/proc/%d/cwd", p.pid))
+				if err != nil {
+					continue
+				}
+				file = filepath.Join(folder, file)
+			}
+			if filepath.Clean(file) == x.Path {
+				return p.pid
+			}
 		}
 	}
 	return 0
@@ -174,6 +191,10 @@ func (x *examination) at(e end, severity Severity, message string, fix ...string
 
 func (x *examination) add(f Finding) {
 	f.Check = x.check
+	if slices.ContainsFunc(f.Fix, func(line string) bool { return strings.ContainsFunc(line, unicode.IsControl) }) {
+		f.Fix = nil // a line of it would be two, to whoever copies it
+		f.Message += " (what to type is not printed: a name in it has control characters)"
+	}
 	if f.Fix == nil {
 		f.Fix = []string{}
 	}

@@ -113,9 +113,12 @@ func (b *body) runs(uid int, state rest.EndState) {
 	}
 }
 
-// unit has the hub be a service with these properties.
+// unit has the hub be a service with these properties, for the patient's file if they do not say for which.
 func (b *body) unit(properties string) {
 	b.t.Helper()
+	if !strings.Contains(properties, "ExecStart=") {
+		properties += "ExecStart={ path=/usr/bin/serialhub ; argv[]=serialhub -c " + b.patient.Path + " ; ignore_errors=no }\n"
+	}
 	b.programs["systemctl show serialhub.service"] = "LoadState=loaded\n" + properties
 	if b.patient.Status != nil {
 		b.write("/proc/500/cgroup", "0::/system.slice/serialhub.service\n")

@@ -219,7 +219,7 @@ func TestOwners(t *testing.T) {
 	b.unit("MainPID=500\n")
 	b.one("owner", Problem, "dbg a", "is not in the group dialout",
 		"mkdir -p /etc/systemd/system/serialhub.service.d",
-		`printf '[Service]\nSupplementaryGroups=dialout\n' >/etc/systemd/system/serialhub.service.d/group-dialout.conf`,
+		`printf '%s\n' '[Service]' SupplementaryGroups=dialout >>/etc/systemd/system/serialhub.service.d/group-dialout.conf`,
 		"systemctl daemon-reload", "systemctl restart serialhub")
 	group, err := osuser.LookupGroup("dialout")
 	if err != nil {
@@ -229,7 +229,7 @@ func TestOwners(t *testing.T) {
 	b.nothing("owner") // a member may
 	b.config(dir, "  - {name: dbg, a: {listen: a, owner: root}, b: b}\n")
 	b.one("owner", Problem, "dbg a", "may not give its file to user root", "mkdir -p /etc/systemd/system/serialhub.service.d",
-		`printf '[Service]\nCapabilityBoundingSet=CAP_CHOWN CAP_FOWNER\nAmbientCapabilities=CAP_CHOWN CAP_FOWNER\n' >/etc/systemd/system/serialhub.service.d/owner.conf`,
+		`printf '%s\n' '[Service]' 'CapabilityBoundingSet=CAP_CHOWN CAP_FOWNER' 'AmbientCapabilities=CAP_CHOWN CAP_FOWNER' >>/etc/systemd/system/serialhub.service.d/owner.conf`,
 		"systemctl daemon-reload", "systemctl restart serialhub")
 }
 
@@ -347,7 +347,7 @@ func TestSandbox(t *testing.T) {
 		{"/tmp/a", "", ""},
 		{"/srv/vms/a", "ProtectSystem=strict", "ReadWritePaths=/srv/vms"},
 		{"{pty: /var/lib/vms/a}", "ProtectSystem=strict", "ReadWritePaths=/var/lib/vms"},
-		{"/home/me/a", "ProtectHome=yes", `ProtectHome=no\nReadWritePaths=/home/me`},
+		{"/home/me/a", "ProtectHome=yes", `ProtectHome=no ReadWritePaths=/home/me`},
 		{"{connect: 'unix:/srv/vms/a'}", "", ""},
 		{"{connect: 'tcp:192.0.2.7:4555'}", "does not let the hub speak with 192.0.2.7", "IPAddressAllow=192.0.2.7"},
 		{"{connect: 'tcp:127.0.0.1:4555'}", "", ""},
@@ -363,7 +363,7 @@ func TestSandbox(t *testing.T) {
 			continue
 		}
 		found := b.finds("sandbox")
-		if len(found) != 1 || !strings.Contains(found[0].Message, test.words) || !strings.Contains(found[0].Fix[1], `'[Service]\n`+test.fix+`\n'`) {
+		if len(found) != 1 || !strings.Contains(found[0].Message, test.words) || !strings.Contains(found[0].Fix[1], `printf '%s\n' '[Service]' `+test.fix+` >>`) {
 			t.Errorf("%s: %+v", test.end, found)
 		}
 	}
@@ -391,6 +391,7 @@ func TestHub(t *testing.T) {
 		{"ActiveState=inactive\nUnitFileState=enabled\n", Problem, "is enabled and does not run", "systemctl start serialhub"},
 		{"ActiveState=inactive\nUnitFileState=disabled\n", Note, "is not enabled", "systemctl enable --now serialhub"},
 		{"ActiveState=activating\nUnitFileState=enabled\n", Problem, "again and again", "systemctl status serialhub"},
+		{"ExecStart={ path=/usr/bin/serialhub ; argv[]=serialhub -c /etc/other.yaml ; ignore_errors=no }\nActiveState=failed\n", Note, "no hub runs", "serialhub -c PATH"},
 	} {
 		b, dir := newBody(t)
 		b.config(dir, "  - {name: dbg, a: a, b: b}\n")
@@ -415,6 +416,56 @@ func TestSilentHub(t *testing.T) {
 	b.one("hub", Note, "", fmt.Sprintf("the hub runs (pid %d) and has no API", os.Getpid()))
 	b.config(dir, "  - {name: dbg, a: a, b: b}\n")
 	b.one("hub", Problem, "", "cannot be asked")
+}
+
+// TestSilentHubByAnyName: its command line names the file in each way that there is.
+func TestSilentHubByAnyName(t *testing.T) {
+	for _, test := range []struct {
+		args string
+		is   bool
+	}{
+		{"serialhub -c DIR/links.yaml", true},
+		{"serialhub -c links.yaml", true},
+		{"serialhub --config=links.yaml --log-level debug", true},
+		{"serialhub --log-level debug --config ./links.yaml", true},
+		{"serialhub --log-level debug -c DIR/./links.yaml", true},
+		{"serialhub -c other.yaml", false},
+		{"serialhub status -c links.yaml", false},
+		{"vi -c links.yaml", false},
+	} {
+		b, dir := newBody(t)
+		b.config(dir, "  - {name: dbg, a: a, b: b}\n")
+		b.process(700, 0, strings.Fields(strings.ReplaceAll(test.args, "DIR", dir))...)
+		if err := os.Symlink(dir, filepath.Join(b.machine.Folder, "proc/700/cwd")); err != nil {
+			t.Fatal(err)
+		}
+		if x := newExamination(t.Context(), b.patient, b.machine); (x.hubPID == 700) != test.is {
+			t.Errorf("%s: pid %d", test.args, x.hubPID)
+		}
+	}
+}
+
+// TestHubOfAnother: what an ordinary user does not see may be the hub's, and is no problem.
+func TestHubOfAnother(t *testing.T) {
+	for _, test := range []struct {
+		uid           int
+		runs, refused bool
+		severity      Severity
+	}{
+		{stranger, true, false, Note}, {stranger, false, true, Note}, {stranger, false, false, Problem}, {0, true, false, Problem},
+	} {
+		b, dir := newBody(t)
+		b.config(dir, "  - {name: dbg, a: a, b: b}\n")
+		b.machine.UID, b.patient.Refused = test.uid, test.refused
+		if test.runs {
+			b.process(700, 0, "serialhub", "-c", b.patient.Path)
+		}
+		x := newExamination(t.Context(), b.patient, b.machine)
+		x.lookAtOwner(x.ends[0], dir+"/a") // where nobody is that can be seen
+		if len(x.findings) != 1 || x.findings[0].Severity != test.severity {
+			t.Errorf("%+v: %+v", test, x.findings)
+		}
+	}
 }
 
 // TestForgotten finds reloads that have failed or were forgotten, and a program that was replaced.
@@ -507,7 +558,7 @@ func TestLimits(t *testing.T) {
 	b.nothing("limits")
 	b.unit("MainPID=500\nFileDescriptorStoreMax=0\n")
 	b.one("limits", Problem, "", "systemd keeps no descriptors", "mkdir -p /etc/systemd/system/serialhub.service.d",
-		`printf '[Service]\nFileDescriptorStoreMax=16384\n' >/etc/systemd/system/serialhub.service.d/store.conf`, "systemctl daemon-reload", "systemctl restart serialhub")
+		`printf '%s\n' '[Service]' FileDescriptorStoreMax=16384 >>/etc/systemd/system/serialhub.service.d/store.conf`, "systemctl daemon-reload", "systemctl restart serialhub")
 }
 
 // TestHidden says what an ordinary user does not see.

@@ -83,6 +83,37 @@ func TestLost(t *testing.T) {
 	}
 }
 
+// TestUnprintable: a name with a newline, which a monitor or a shell would take for the end of a command, is in no line to type.
+func TestUnprintable(t *testing.T) {
+	for name, args := range map[string][]string{
+		"libvirt":    {"-object", `{"file":"/var/lib/libvirt/qemu/domain-1-vm/master-key.aes"}`},
+		"Xen":        {"-xen-domid", "7"},
+		"a terminal": {"-monitor", "stdio"},
+		"a socket":   {"-monitor", "unix:/run/m,server=on"},
+		"QMP":        {"-qmp", "unix:/run/m,server=on"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, dir := newBody(t)
+			b.config(dir, "  - {name: dbg, a: a, b: b}\n")
+			b.runs(0, rest.EndWaiting)
+			b.process(700, 0, append([]string{"kvm", "-chardev", "socket,id=c0\nquit,path=" + dir + "/a"}, args...)...)
+			b.one("lost", Problem, "dbg a", "has characters that nobody would write")
+			for _, f := range b.finds("reconnect") {
+				for _, line := range f.Fix {
+					if strings.Contains(line, "\n") {
+						t.Errorf("%q", line)
+					}
+				}
+			}
+		})
+	}
+	x := &examination{}
+	x.found(Problem, "it is wrong", "echo one", "echo two\rrm -rf")
+	if f := x.findings[0]; len(f.Fix) != 0 || f.Fix == nil || !strings.Contains(f.Message, "control characters") {
+		t.Errorf("%+v", f)
+	}
+}
+
 // TestNotLost: whoever is connected, waits, comes back by itself, or cannot be told from another, is not.
 func TestNotLost(t *testing.T) {
 	pid, other, unknown := 700, 701, 0

@@ -24,8 +24,9 @@ func (u unit) get(property string) string { return u.properties[property] }
 // inUnit finds the service in a line of /proc/PID/cgroup.
 var inUnit = regexp.MustCompile(`/([A-Za-z0-9:_.\\@-]+\.service)$`)
 
-// unitOf finds the service that the hub is: that of its process, or the one that the package has installed if no hub runs.
-func (m Machine) unitOf(ctx context.Context, pid int) unit {
+// unitOf finds the service that the hub is: that of its process, or the one that the package has installed if no hub runs and
+// that one is for this file of links.
+func (m Machine) unitOf(ctx context.Context, pid int, file string) unit {
 	u := unit{name: defaultUnit}
 	if pid != 0 {
 		text, err := m.read(fmt.Sprintf("/proc/%d/cgroup", pid))
@@ -61,6 +62,9 @@ func (m Machine) unitOf(ctx context.Context, pid int) unit {
 	if u.get("LoadState") != "loaded" {
 		return unit{}
 	}
+	if pid == 0 && !mentions(u.get("ExecStart"), file) {
+		return unit{} // it serves other links
+	}
 	if main := u.get("MainPID"); pid != 0 && main != "" && main != fmt.Sprint(pid) {
 		return unit{} // a shell of a session, in which the hub was started by hand
 	}
@@ -75,29 +79,36 @@ func (u unit) systemctl(args string) string {
 	return "systemctl " + args
 }
 
+// word is the unit's name for systemctl in a shell.
+func (u unit) word() string { return qemu.Quote(strings.TrimSuffix(u.name, ".service")) }
+
 // folder is where a drop-in of the unit goes.
 func (u unit) folder() string {
 	if u.user {
-		return "~/.config/systemd/user/" + u.name + ".d"
+		return "~/.config/systemd/user/" + qemu.Quote(u.name+".d")
 	}
-	return "/etc/systemd/system/" + u.name + ".d"
+	return "/etc/systemd/system/" + qemu.Quote(u.name+".d")
 }
 
 // dropIn are the lines that add settings to the unit and have them take effect.
 func (u unit) dropIn(name string, settings ...string) []string {
-	text := `[Service]\n` + strings.Join(settings, `\n`) + `\n`
+	// What is there already stays: other doctors' visits, with other groups and folders.
+	line := `printf '%s\n' '[Service]'`
+	for _, setting := range settings {
+		line += " " + qemu.Quote(setting)
+	}
 	return []string{
 		"mkdir -p " + u.folder(),
-		"printf " + qemu.Quote(text) + " >" + u.folder() + "/" + name + ".conf",
+		line + " >>" + u.folder() + "/" + qemu.Quote(name+".conf"),
 		u.systemctl("daemon-reload"),
-		u.systemctl("restart " + strings.TrimSuffix(u.name, ".service")),
+		u.systemctl("restart " + u.word()),
 	}
 }
 
 // restart are the lines that have the hub begin anew, with what its user has been given.
 func (x *examination) restart() []string {
 	if x.unit.name != "" {
-		return []string{x.unit.systemctl("restart " + strings.TrimSuffix(x.unit.name, ".service"))}
+		return []string{x.unit.systemctl("restart " + x.unit.word())}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package qemu
 import (
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // Reconnect is how a socket is told to connect again: reconnect=1, or reconnect-ms=1000 to a QEMU that knows that.
@@ -67,7 +68,7 @@ func Quote(text string) string {
 
 // Tell is the line for a shell that says a command to the monitor; ok is false if no line of a shell reaches it.
 func (m Monitor) Tell(command string) (line string, ok bool) {
-	if m.Socket == nil || m.Socket.Passed || !m.Socket.Server || m.Socket.TLS {
+	if m.Socket == nil || m.Socket.Passed || !m.Socket.Server || m.Socket.TLS || strings.ContainsFunc(command, unicode.IsControl) {
 		return "", false
 	}
 	where := "UNIX-CONNECT:" + escape(m.Socket.Path)
@@ -81,6 +82,9 @@ func (m Monitor) Tell(command string) (line string, ok bool) {
 			host = "127.0.0.1"
 		case "::":
 			host = "::1"
+		}
+		if strings.Trim(host+m.Socket.Port, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.:_-") != "" {
+			return "", false // to socat, other characters are options and further addresses, such as EXEC
 		}
 		if strings.Contains(host, ":") {
 			host = "[" + host + "]"

@@ -127,9 +127,21 @@ func TestLines(t *testing.T) {
 			}
 		}
 	}
-	for _, m := range []qemu.Monitor{{Where: "stdio"}, {Socket: &qemu.Socket{Passed: true, Server: true}}, {Socket: &qemu.Socket{Path: "/m"}}} {
+	tcp := func(host, port string) *qemu.Socket { return &qemu.Socket{Kind: "tcp", Host: host, Port: port, Server: true} }
+	for _, m := range []qemu.Monitor{
+		{Where: "stdio"}, {Socket: &qemu.Socket{Passed: true, Server: true}}, {Socket: &qemu.Socket{Path: "/m"}},
+		{Socket: tcp("127.0.0.1", "44!!EXEC:id")}, {Socket: tcp("a,fork", "44")}, {Socket: tcp("", "44,exec=id")}, {Socket: tcp("a b", "44")},
+	} {
 		if line, ok := m.Tell("info chardev"); ok {
 			t.Errorf("%+v: %s", m, line)
 		}
+	}
+	for host, where := range map[string]string{"": "127.0.0.1", "::": "[::1]", "fe80::1": "[fe80::1]", "lab-1.example": "lab-1.example"} {
+		if line, ok := (qemu.Monitor{Socket: tcp(host, "44")}).Tell("info chardev"); !ok || !strings.HasSuffix(line, "TCP:"+where+":44") && !strings.HasSuffix(line, "'TCP:"+where+":44'") {
+			t.Errorf("%s: %s", host, line)
+		}
+	}
+	if line, ok := (qemu.Monitor{Socket: tcp("", "44")}).Tell("chardev-change a\nquit"); ok {
+		t.Errorf("%q", line)
 	}
 }
