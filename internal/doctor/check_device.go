@@ -66,6 +66,6 @@ func (x *examination) lookAtDevice(e end) {
 	case strings.HasPrefix(who, "agetty"), strings.HasPrefix(who, "getty"), strings.HasPrefix(who, "login"):
 		x.at(e, Problem, fmt.Sprintf("%s has %s open: a login waits there", who, device), "systemctl disable --now serial-getty@"+tty)
 	default:
-		x.at(e, Problem, fmt.Sprintf("%s has %s open; end that program", who, device), fmt.Sprintf("kill %d", pid))
+		x.at(e, Problem, fmt.Sprintf("%s has %s open; end that program, or choose another device", who, device), "fuser -v "+qemu.Quote(device))
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -76,7 +78,32 @@ func (x *examination) lookAtOwner(e end, path string) {
 			"sudo ss -xlp src "+qemu.Quote(path))
 		return
 	}
-	x.at(e, Problem, fmt.Sprintf("%s is in use by %s; end that program, or choose another path", path, x.machine.command(pid)), fmt.Sprintf("kill %d", pid))
+	message, fix := x.inUse(path, "path", pid, &e)
+	x.at(e, Problem, message, fix...)
+}
+
+// inUse says who has what an end is to have. It prints no line that would end it: that may be a VM. The end is nil if it is the API.
+func (x *examination) inUse(what, kind string, pid int, e *end) (message string, fix []string) {
+	who := x.machine.command(pid)
+	see := fmt.Sprintf("ps -o pid,user,args -p %d", pid)
+	at := slices.IndexFunc(x.processes, func(p process) bool { return p.pid == pid && p.vm != nil })
+	switch {
+	case at < 0:
+		return fmt.Sprintf("%s is in use by %s; end that program, or choose another %s", what, who, kind), []string{see}
+	case e != nil && slices.ContainsFunc(x.processes[at].vm.Chardevs, func(s qemu.Socket) bool { return s.Server && e.named(s) }):
+		return fmt.Sprintf("%s is in use by %s, which listens there itself: have end %s in %s connect to it, as below, or start the VM without server=on", what, x.processes[at], e.name, x.Path),
+			[]string{fmt.Sprintf("%s: {connect: %s}", e.name, yamlWord(e.address.String())), "serialhub reload"}
+	default:
+		return fmt.Sprintf("%s is in use by %s; choose another %s", what, x.processes[at], kind), []string{see}
+	}
+}
+
+// yamlWord writes a text as a value in YAML.
+func yamlWord(text string) string {
+	if text != "" && strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/:") == "" && !strings.HasSuffix(text, ":") {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", "''") + "'"
 }
 
 // mayBeHub tells whether what cannot be seen may be the hub's own: a hub runs, does not say what it has, and is another user's.

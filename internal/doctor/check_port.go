@@ -18,19 +18,20 @@ func (x *examination) lookAtPorts() {
 		if !ok || e.way != "listen" || !e.failing() {
 			continue
 		}
-		x.lookAtPort(host, port, func(message string, fix ...string) { x.at(e, Problem, message, fix...) })
+		x.lookAtPort(host, port, &e, func(message string, fix ...string) { x.at(e, Problem, message, fix...) })
 	}
 	if x.HubError == nil || x.Config == nil || x.unit.get("ActiveState") == "active" {
 		return
 	}
 	for _, l := range x.Config.API.Listen {
 		if host, port, err := net.SplitHostPort(l.Address); l.Network == "tcp" && err == nil {
-			x.lookAtPort(host, port, func(message string, fix ...string) { x.found(Problem, "the API: "+message, fix...) })
+			x.lookAtPort(host, port, nil, func(message string, fix ...string) { x.found(Problem, "the API: "+message, fix...) })
 		}
 	}
 }
 
-func (x *examination) lookAtPort(host, port string, tell func(message string, fix ...string)) {
+// lookAtPort tells what keeps the hub from one port: that of an end, or with nil of the API.
+func (x *examination) lookAtPort(host, port string, e *end, tell func(message string, fix ...string)) {
 	number, err := strconv.Atoi(port)
 	if err != nil || number == 0 {
 		return
@@ -68,7 +69,8 @@ func (x *examination) lookAtPort(host, port string, tell func(message string, fi
 			tell(fmt.Sprintf("port %s is in use by a container, for which %s listens; publish it elsewhere, or choose another port", port, command), "docker ps --filter publish="+port)
 			return
 		}
-		tell(fmt.Sprintf("port %s is in use by %s; end that program, or choose another port", port, command), fmt.Sprintf("kill %d", pid))
+		message, fix := x.inUse("port "+port, "port", pid, e)
+		tell(message, fix...)
 	}
 }
 

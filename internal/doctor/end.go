@@ -115,7 +115,7 @@ func (e end) hostPort() (host, port string, ok bool) {
 // named tells whether a socket of a QEMU's command line is the end's address.
 func (e end) named(s qemu.Socket) bool {
 	if e.address.Kind() == address.Unix {
-		return s.Path != "" && (s.Path == e.address.SocketName() || filepath.Clean(s.Path) == e.address.Path())
+		return s.Path != "" && (s.Path == e.address.SocketName() || e.address.Path() != "" && filepath.IsAbs(s.Path) && inFolder(s.Path) == inFolder(e.address.Path()))
 	}
 	host, port, ok := e.hostPort()
 	if !ok || s.Path != "" || s.Port != port || port == "" {
@@ -123,6 +123,15 @@ func (e end) named(s qemu.Socket) bool {
 	}
 	// A hub that listens at an address of this machine is found by each of its names.
 	return host == s.Host || isLocal(s.Host) && (host == "" || isLocal(host) || isAny(host))
+}
+
+// inFolder is the path with its folder's real name, such as /run/a for /var/run/a.
+func inFolder(path string) string {
+	path = filepath.Clean(path)
+	if folder, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		return filepath.Join(folder, filepath.Base(path))
+	}
+	return path
 }
 
 func isLocal(host string) bool {

@@ -97,6 +97,9 @@ func (m Machine) processes() (all []process) {
 		p := process{pid: pid, args: strings.Split(strings.TrimRight(string(text), "\x00"), "\x00")}
 		if qemu.Is(p.args) {
 			p.vm = qemu.Parse(p.args)
+			if folder, err := os.Readlink(filepath.Join(folder, "cwd")); err == nil {
+				p.vm.In(folder)
+			}
 		}
 		all = append(all, p)
 	}

@@ -166,7 +166,7 @@ func TestInTheWay(t *testing.T) {
 	}{
 		{"a file", func() error { return os.WriteFile(path, nil, 0o600) }, "is in the way", "mv -i " + path + " " + path + ".old"},
 		{"a folder", func() error { return os.Mkdir(path, 0o700) }, "is in the way", "mv -i " + path + " " + path + ".old"},
-		{"a living socket", func() error { listen(t, path); return nil }, "in use by doctor.test (pid", fmt.Sprintf("kill %d", os.Getpid())},
+		{"a living socket", func() error { listen(t, path); return nil }, "in use by doctor.test (pid", fmt.Sprintf("ps -o pid,user,args -p %d", os.Getpid())},
 		{"a dead socket of another", func() error { leave(t, path); return nil }, "it belongs to root", "sudo rm " + path},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -251,8 +251,8 @@ func TestPorts(t *testing.T) {
 		words  string // "" if nothing is wrong
 		fix    string
 	}{
-		{"tcp:127.0.0.1:4555", "port 4555 is in use by gdbserver (pid 800)", "kill 800"},
-		{"tcp::4555", "port 4555 is in use by gdbserver", "kill 800"},
+		{"tcp:127.0.0.1:4555", "port 4555 is in use by gdbserver (pid 800); end that program, or choose another port", "ps -o pid,user,args -p 800"},
+		{"tcp::4555", "port 4555 is in use by gdbserver", "ps -o pid,user,args -p 800"},
 		{"tcp:127.0.0.2:4555", "", ""},
 		{"tcp:127.0.0.1:4556", "", ""},
 		{"tcp:[::1]:4555", "", ""},
@@ -300,7 +300,7 @@ func TestDevices(t *testing.T) {
 	b.runs(stranger, rest.EndRetrying)
 	b.one("device", Problem, "dbg a", "/dev/nosuchtty is not there", "ls -l /dev/serial/by-id/ /dev/ttyUSB* /dev/ttyACM* /dev/ttyS*")
 	for program, fix := range map[string]string{
-		"/usr/sbin/ModemManager": "systemctl restart ModemManager", "/sbin/agetty": "systemctl disable --now serial-getty@null", "/usr/bin/picocom": "kill 900",
+		"/usr/sbin/ModemManager": "systemctl restart ModemManager", "/sbin/agetty": "systemctl disable --now serial-getty@null", "/usr/bin/picocom": "fuser -v /dev/null", "/usr/bin/kvm": "fuser -v /dev/null",
 	} {
 		b, dir := newBody(t)
 		b.config(dir, "  - {name: dbg, a: {device: /dev/null}, b: b}\n")

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -81,6 +82,54 @@ func TestLost(t *testing.T) {
 			b.one("lost", Problem, "dbg a", "has lost its socket", fix...)
 		})
 	}
+}
+
+// TestQEMUListens: a QEMU that has the path or the port of an end is not to be ended.
+func TestQEMUListens(t *testing.T) {
+	b, dir := newBody(t)
+	b.config(dir, "  - {name: dbg, a: a, b: {listen: 'tcp:127.0.0.1:4555'}}\n")
+	b.runs(0, rest.EndRetrying)
+	listen(t, dir+"/a")
+	b.process(os.Getpid(), 0, "kvm", "-name", "vm", "-serial", "unix:"+dir+"/a,server=on,wait=off")
+	b.one("file", Problem, "dbg a", "which listens there itself: have end a in "+b.patient.Path, "a: {connect: unix:"+dir+"/a}", "serialhub reload")
+	b.process(os.Getpid(), 0, "kvm", "-name", "vm", "-monitor", "unix:"+dir+"/a,server=on,wait=off")
+	b.one("file", Problem, "dbg a", "is in use by kvm of the VM vm (pid ", fmt.Sprintf("ps -o pid,user,args -p %d", os.Getpid()))
+	if err := os.Remove(dir + "/a"); err != nil {
+		t.Fatal(err)
+	}
+	b.write("/proc/net/tcp", tcpTable)
+	b.process(800, 0, "kvm", "-serial", "tcp:127.0.0.1:4555,server=on,wait=off")
+	b.open(800, 3, "socket:[9002]")
+	b.one("port", Problem, "dbg b", "which listens there itself", "b: {connect: tcp:127.0.0.1:4555}", "serialhub reload")
+	for text, want := range map[string]string{"unix:/a": "unix:/a", "tcp:[::1]:1": "'tcp:[::1]:1'", "it's": "'it''s'", "a, b": "'a, b'"} {
+		if got := yamlWord(text); got != want {
+			t.Errorf("%s: %s", text, got)
+		}
+	}
+}
+
+// TestByAnotherPath: a QEMU names its sockets from the folder that it is in, or by a link to theirs.
+func TestByAnotherPath(t *testing.T) {
+	b, dir := newBody(t)
+	b.config(dir, "  - {name: dbg, a: vms/a, b: b}\n")
+	b.runs(0, rest.EndWaiting)
+	if err := os.Mkdir(dir+"/vms", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(dir+"/vms", dir+"/link"); err != nil {
+		t.Fatal(err)
+	}
+	for path, full := range map[string]string{"vms/a": dir + "/vms/a", "./vms/../vms/a": dir + "/vms/a", "link/a": dir + "/link/a", dir + "/link/a": dir + "/link/a"} {
+		b.process(700, 0, "kvm", "-monitor", "unix:vms/mon,server=on", "-serial", "unix:"+path)
+		os.Remove(filepath.Join(b.machine.Folder, "proc/700/cwd"))
+		if err := os.Symlink(dir, filepath.Join(b.machine.Folder, "proc/700/cwd")); err != nil {
+			t.Fatal(err)
+		}
+		b.one("lost", Problem, "dbg a", "has lost its socket", "echo 'chardev-change serial0 socket,path="+full+",reconnect=1' | socat -t 2 - UNIX-CONNECT:"+dir+"/vms/mon")
+		b.one("reconnect", Problem, "dbg a", "without reconnect", "-serial unix:"+path+",reconnect=1")
+	}
+	b.process(700, 0, "kvm", "-serial", "unix:other/a")
+	b.nothing("lost")
 }
 
 // TestUnprintable: a name with a newline, which a monitor or a shell would take for the end of a command, is in no line to type.

@@ -71,6 +71,23 @@ func Parse(args []string) *Machine {
 	return r.machine
 }
 
+// In has the paths that are relative begin at a folder, that in which the QEMU was started. What was written stays in Value.
+func (m *Machine) In(folder string) {
+	join := func(s *Socket) {
+		if s.Path != "" && s.Path[0] != '@' && !filepath.IsAbs(s.Path) {
+			s.Path = filepath.Join(folder, s.Path)
+		}
+	}
+	for i := range m.Chardevs {
+		join(&m.Chardevs[i])
+	}
+	for _, monitor := range m.Monitors {
+		if monitor.Socket != nil {
+			join(monitor.Socket)
+		}
+	}
+}
+
 // takesValue are the options of interest here whose value is the next word. A value of any other that begins with a dash is not mistaken for one of them:
 // none of QEMU's looks like that.
 var takesValue = map[string]bool{
