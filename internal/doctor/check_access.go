@@ -77,7 +77,7 @@ func (x *examination) lookAtComer(e end, p process) {
 	if ok, err := u.may(file, mayWrite); err != nil || ok {
 		return // if it is not there, that is another matter
 	}
-	x.at(e, Problem, fmt.Sprintf("%s runs as user %s, who may not write to %s (%s); give the end in %s a group that this user is in, and a mode", p, u, path, dressOf(file), x.Path),
+	x.at(e, Problem, fmt.Sprintf("%s runs as user %s, who may not write to %s (%s); add to end %s in %s, as {%s: …} if it is a path alone, a group that this user is in, and a mode", p, u, path, dressOf(file), e.name, x.Path, e.way),
 		x.letWrite(e, u)...)
 }
 
@@ -97,7 +97,7 @@ func groupName(gid int) string {
 	return strconv.Itoa(gid)
 }
 
-// letWrite are the lines that give the end's file to a group of that user.
+// letWrite are the lines that give the end's file to a group of that user. What else the end says, such as allow_uids, stays.
 func (x *examination) letWrite(e end, u user) []string {
 	if len(u.gids) == 0 {
 		return nil
@@ -110,7 +110,7 @@ func (x *examination) letWrite(e end, u user) []string {
 		}
 	}
 	group := groupName(gid)
-	lines := []string{fmt.Sprintf("%s: {%s: %s, group: %s, mode: \"0660\"}", e.name, e.way, e.address, group)}
+	lines := []string{"group: " + yamlWord(group), `mode: "0660"`}
 	if !x.hub.chown && !slices.Contains(x.hub.gids, gid) {
 		return append(lines, x.join(group)...)
 	}
