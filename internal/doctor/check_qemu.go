@@ -12,6 +12,8 @@ import (
 	"strings"
 	"unicode"
 
+	"golang.org/x/sys/unix"
+
 	"serialhub/internal/qemu"
 )
 
@@ -27,8 +29,12 @@ func (x *examination) lookAtReconnect() {
 			x.at(e, Problem, fmt.Sprintf("%s was started without reconnect: once it has lost its socket, it never comes back by itself. In its XML (virsh edit), put this into the <source> of the port with that path; it is in force when the VM is started next", p),
 				`<reconnect enabled='yes' timeout='1'/>`)
 		case p.vm.XenDomid != "":
-			x.at(e, Problem, fmt.Sprintf("%s was started without reconnect: once it has lost its socket, it never comes back by itself. In its xl.cfg, this is the port; it is in force when the VM is started next", p),
-				fmt.Sprintf("serial = ['%s,%s']", s.Value, reconnect))
+			const what = "%s was started without reconnect: once it has lost its socket, it never comes back by itself. In its xl.cfg, %s; it is in force when the VM is started next"
+			if s.Option != "-serial" || strings.ContainsAny(s.Value, `'"\`) {
+				x.at(e, Problem, fmt.Sprintf(what, p, fmt.Sprintf("add ,%s to what %s has there: %s", reconnect, s.Option, s.Value)))
+				return
+			}
+			x.at(e, Problem, fmt.Sprintf(what, p, "this is the port, in the list serial"), fmt.Sprintf("serial = ['%s,%s']", s.Value, reconnect))
 		default:
 			x.at(e, Problem, fmt.Sprintf("%s was started without reconnect: once it has lost its socket, it never comes back by itself. Where it is started, write this instead of %s; it is in force when the VM is started next", p, s.Option+" "+qemu.Quote(s.Value)),
 				s.WithReconnect(reconnect))
@@ -85,12 +91,33 @@ func (x *examination) eachClient(f func(end, process, qemu.Socket)) {
 				continue
 			}
 			for _, s := range p.vm.Chardevs {
-				if !s.Server && !s.Passed && e.named(s) {
+				if !s.Server && !s.Passed && e.named(s) && !x.elsewhere(p, s.Path) {
 					f(e, p, s)
 				}
 			}
 		}
 	}
+}
+
+// elsewhere tells whether a process means another file by that path: it is in another mount namespace, and the folder there is not the one that is here.
+func (x *examination) elsewhere(p process, path string) bool {
+	if !filepath.IsAbs(path) {
+		return false
+	}
+	ours, err := x.machine.link(fmt.Sprintf("/proc/%d/ns/mnt", x.machine.Self))
+	if err != nil {
+		return false
+	}
+	if theirs, err := x.machine.link(fmt.Sprintf("/proc/%d/ns/mnt", p.pid)); err != nil || theirs == ours {
+		return false
+	}
+	folder := filepath.Dir(path)
+	here, err := os.Stat(folder)
+	if err != nil {
+		return true
+	}
+	there, err := os.Stat(filepath.Join(x.machine.Folder, fmt.Sprintf("/proc/%d/root", p.pid), folder))
+	return err != nil || !os.SameFile(here, there)
 }
 
 // bringBack says how a VM gets its serial port again without being restarted.
@@ -165,7 +192,10 @@ func has(path, text string) (bool, error) {
 	if !filepath.IsAbs(path) {
 		return false, fs.ErrInvalid
 	}
-	file, err := os.Open(path)
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return false, fs.ErrInvalid // such as a FIFO, which may be named so to have whoever opens it wait
+	}
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // it may have become one
 	if err != nil {
 		return false, err
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"serialhub/internal/rest"
 )
 
@@ -31,6 +33,8 @@ func TestReconnect(t *testing.T) {
 		{"by name", "qemu-system-x86_64 -serial tcp:localhost:4555", "-serial tcp:localhost:4555,reconnect=1"},
 		{"libvirt", `qemu-system-x86_64 -name guest=vm -object {"file":"/var/lib/libvirt/qemu/domain-1-vm/master-key.aes"} -chardev socket,id=charserial0,path=DIR/a`, xml},
 		{"Xen", "/usr/lib/xen/bin/qemu-system-i386 -xen-domid 7 -name vm -serial unix:DIR/a", "serial = ['unix:DIR/a,reconnect=1']"},
+		{"Xen, another option", "qemu-system-i386 -xen-domid 7 -chardev socket,id=c0,path=DIR/a", "-"},
+		{"Xen, a quote", "qemu-system-i386 -xen-domid 7 -serial unix:DIR/a,x='+__import__", "-"},
 		{"no QEMU", "socat - UNIX-CONNECT:DIR/a", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -44,6 +48,10 @@ func TestReconnect(t *testing.T) {
 			end := "dbg a"
 			if strings.Contains(test.args, "4555") {
 				end = "dbg b"
+			}
+			if test.fix == "-" { // it is found, and cannot be written for sure
+				b.one("reconnect", Problem, end, "In its xl.cfg, add ,reconnect=1 to what -")
+				return
 			}
 			b.one("reconnect", Problem, end, "without reconnect", strings.ReplaceAll(test.fix, "DIR", dir))
 		})
@@ -130,6 +138,65 @@ func TestByAnotherPath(t *testing.T) {
 	}
 	b.process(700, 0, "kvm", "-serial", "unix:other/a")
 	b.nothing("lost")
+}
+
+// TestFIFO: a program that calls itself by the name of a FIFO has nobody wait.
+func TestFIFO(t *testing.T) {
+	b, dir := newBody(t)
+	b.config(dir, "  - {name: dbg, a: a, b: b}\n")
+	fifo := dir + "/qemu-system-x86_64"
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.process(700, 0, fifo, "-serial", "unix:"+dir+"/a")
+	exe := filepath.Join(b.machine.Folder, "proc/700/exe")
+	if err := os.Symlink(fifo, exe); err != nil {
+		t.Fatal(err)
+	}
+	b.one("reconnect", Problem, "dbg a", "without reconnect", "-serial unix:"+dir+"/a,reconnect=1")
+	if _, err := has(fifo, "x"); err == nil {
+		t.Error("a FIFO has been read")
+	}
+}
+
+// TestMountNamespace: a VM in a container means its own files by the same names, unless it has been given the folder.
+func TestMountNamespace(t *testing.T) {
+	for _, test := range []struct {
+		name, namespace string
+		root            string // what is at the root of the VM: a link, or "" for a folder without that of the sockets
+		found           bool
+	}{
+		{"the same", "mnt:[1]", "", true}, {"the folder is shared", "mnt:[2]", "/", true}, {"its own files", "mnt:[2]", "", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b, dir := newBody(t)
+			b.config(dir, "  - {name: dbg, a: a, b: b}\n")
+			b.runs(0, rest.EndWaiting)
+			b.process(700, 0, "kvm", "-serial", "unix:"+dir+"/a")
+			for pid, namespace := range map[string]string{"1000": "mnt:[1]", "700": test.namespace} {
+				folder := filepath.Join(b.machine.Folder, "proc", pid, "ns")
+				if err := os.MkdirAll(folder, 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Symlink(namespace, folder+"/mnt"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			root := filepath.Join(b.machine.Folder, "proc/700/root")
+			if test.root != "" {
+				if err := os.Symlink(test.root, root); err != nil {
+					t.Fatal(err)
+				}
+			} else if err := os.MkdirAll(root, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			for _, check := range []string{"reconnect", "lost"} {
+				if found := b.finds(check); (len(found) == 1) != test.found {
+					t.Errorf("%s: %+v", check, found)
+				}
+			}
+		})
+	}
 }
 
 // TestUnprintable: a name with a newline, which a monitor or a shell would take for the end of a command, is in no line to type.

@@ -127,7 +127,9 @@ func TestLines(t *testing.T) {
 			}
 		}
 	}
-	tcp := func(host, port string) *qemu.Socket { return &qemu.Socket{Kind: "tcp", Host: host, Port: port, Server: true} }
+	tcp := func(host, port string) *qemu.Socket {
+		return &qemu.Socket{Kind: "tcp", Host: host, Port: port, Server: true}
+	}
 	for _, m := range []qemu.Monitor{
 		{Where: "stdio"}, {Socket: &qemu.Socket{Passed: true, Server: true}}, {Socket: &qemu.Socket{Path: "/m"}},
 		{Socket: tcp("127.0.0.1", "44!!EXEC:id")}, {Socket: tcp("a,fork", "44")}, {Socket: tcp("", "44,exec=id")}, {Socket: tcp("a b", "44")},
