@@ -120,7 +120,7 @@ func (o *doctorOptions) patient(ctx context.Context) (p doctor.Patient, err erro
 	switch {
 	case err == nil:
 		p.Need = need(p.Config.Links)
-	case p.Status != nil && isUnreadable(err): // the hub tells the most of it
+	case (p.Status != nil || p.Refused) && isUnreadable(err): // the hub tells the most of it, or nobody does
 		p.Config = nil
 	default:
 		return p, err
@@ -165,6 +165,9 @@ func isUnreadable(err error) bool {
 
 // known refuses a name that no link has.
 func known(p doctor.Patient, names []string) error {
+	if p.Status == nil && p.Config == nil {
+		return nil // nobody can tell
+	}
 	var all []string
 	if p.Status != nil {
 		for _, link := range p.Links {

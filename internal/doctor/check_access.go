@@ -78,7 +78,7 @@ func (x *examination) lookAtComer(e end, p process) {
 		return // if it is not there, that is another matter
 	}
 	x.at(e, Problem, fmt.Sprintf("%s runs as user %s, who may not write to %s (%s); add to end %s in %s, as {%s: …} if it is a path alone, a group that this user is in, and a mode", p, u, path, dressOf(file), e.name, x.Path, e.way),
-		x.letWrite(e, u)...)
+		x.letWrite(u)...)
 }
 
 // dressOf says whose a file is, and what mode it has.
@@ -98,7 +98,7 @@ func groupName(gid int) string {
 }
 
 // letWrite are the lines that give the end's file to a group of that user. What else the end says, such as allow_uids, stays.
-func (x *examination) letWrite(e end, u user) []string {
+func (x *examination) letWrite(u user) []string {
 	if len(u.gids) == 0 {
 		return nil
 	}
@@ -122,7 +122,7 @@ func (x *examination) join(group string) []string {
 	if x.unit.name != "" && !x.unit.user {
 		return x.unit.dropIn("group-"+group, "SupplementaryGroups="+group)
 	}
-	return append([]string{fmt.Sprintf("usermod -aG %s %s", group, x.hub)}, x.restart()...)
+	return append([]string{fmt.Sprintf("usermod -aG %s %s", qemu.Quote(group), x.hub.word())}, x.restart()...)
 }
 
 // lookAtUID tells of a process that allow_uids keeps out.
@@ -163,6 +163,6 @@ func (x *examination) lookAtReach(e end) {
 	if ok, err := x.hub.may(path, mayWrite); err == nil && !ok {
 		folder := filepath.Dir(path)
 		x.at(e, Problem, fmt.Sprintf("the hub, which is user %s, may not write to %s (%s); the second line is for the sockets that will be made there", x.hub, path, dressOf(path)),
-			fmt.Sprintf("setfacl -m u:%s:rw %s", x.hub, qemu.Quote(path)), fmt.Sprintf("setfacl -d -m u:%s:rw %s", x.hub, qemu.Quote(folder)))
+			setACL("-m", x.hub, "rw", path), setACL("-d -m", x.hub, "rw", folder))
 	}
 }

@@ -47,7 +47,7 @@ func (x *examination) lookAtDevice(e end) {
 			group := groupName(int(stat.Gid))
 			x.at(e, Problem, fmt.Sprintf("the hub, which is user %s, may not use %s (%s): it has to be in the group %s", x.hub, device, dressOf(device), group), x.join(group)...)
 		} else {
-			x.at(e, Problem, fmt.Sprintf("the hub, which is user %s, may not use %s (%s)", x.hub, device, dressOf(device)), fmt.Sprintf("setfacl -m u:%s:rw %s", x.hub, qemu.Quote(device)))
+			x.at(e, Problem, fmt.Sprintf("the hub, which is user %s, may not use %s (%s)", x.hub, device, dressOf(device)), setACL("-m", x.hub, "rw", device))
 		}
 	}
 	pid, hidden := x.machine.holder(device, x.hubPID)
@@ -62,9 +62,9 @@ func (x *examination) lookAtDevice(e end) {
 	switch {
 	case strings.HasPrefix(who, "ModemManager"):
 		x.at(e, Problem, fmt.Sprintf("%s has %s open, to find out whether it is a modem; have it leave that port alone, or do without it", who, device),
-			fmt.Sprintf(`echo 'KERNEL=="%s", ENV{ID_MM_PORT_IGNORE}="1"' >/etc/udev/rules.d/99-serialhub.rules`, tty), "udevadm control --reload", "udevadm trigger "+qemu.Quote(device), "systemctl restart ModemManager")
+			"echo "+qemu.Quote(fmt.Sprintf(`KERNEL=="%s", ENV{ID_MM_PORT_IGNORE}="1"`, tty))+" >>/etc/udev/rules.d/99-serialhub.rules", "udevadm control --reload", "udevadm trigger "+qemu.Quote(device), "systemctl restart ModemManager")
 	case strings.HasPrefix(who, "agetty"), strings.HasPrefix(who, "getty"), strings.HasPrefix(who, "login"):
-		x.at(e, Problem, fmt.Sprintf("%s has %s open: a login waits there", who, device), "systemctl disable --now serial-getty@"+tty)
+		x.at(e, Problem, fmt.Sprintf("%s has %s open: a login waits there", who, device), "systemctl disable --now "+qemu.Quote("serial-getty@"+tty))
 	default:
 		x.at(e, Problem, fmt.Sprintf("%s has %s open; end that program, or choose another device", who, device), "fuser -v "+qemu.Quote(device))
 	}

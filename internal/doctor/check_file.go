@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -142,7 +143,7 @@ func (x *examination) lookAtFolder(e end, folder string) {
 	case errors.Is(err, fs.ErrNotExist):
 		fix := []string{"mkdir -p " + qemu.Quote(folder)}
 		if !x.hub.all {
-			fix = append(fix, fmt.Sprintf("chown %s %s", x.hub, qemu.Quote(folder)))
+			fix = append(fix, fmt.Sprintf("chown %s %s", x.hub.word(), qemu.Quote(folder)))
 		}
 		x.at(e, Problem, fmt.Sprintf("the folder %s does not exist", folder), fix...)
 	case errors.Is(err, fs.ErrPermission):
@@ -158,12 +159,20 @@ func (x *examination) lookAtFolder(e end, folder string) {
 			return
 		}
 		if ok, err := x.hub.may(folder, mayWrite|mayEnter); err == nil && !ok {
-			x.at(e, Problem, fmt.Sprintf("the hub, which is user %s, cannot make a file in %s", x.hub, folder), fmt.Sprintf("setfacl -m u:%s:rwx %s", x.hub, qemu.Quote(folder)))
+			x.at(e, Problem, fmt.Sprintf("the hub, which is user %s, cannot make a file in %s", x.hub, folder), setACL("-m", x.hub, "rwx", folder))
 		}
 	}
 }
 
 // letIn is the line that lets a user enter a folder, and do nothing else there.
-func letIn(u user, folder string) string {
-	return fmt.Sprintf("setfacl -m u:%s:x %s", u, qemu.Quote(folder))
+func letIn(u user, folder string) string { return setACL("-m", u, "x", folder) }
+
+// setACL is the line that gives a user rights to a file. A name that has more than a name's characters, as those of a directory service may, is written as
+// the number: setfacl reads it as a part of its own language.
+func setACL(flags string, u user, rights, path string) string {
+	name := u.String()
+	if strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") != "" {
+		name = strconv.Itoa(u.uid)
+	}
+	return fmt.Sprintf("setfacl %s u:%s:%s %s", flags, name, rights, qemu.Quote(path))
 }

@@ -5,6 +5,8 @@ import (
 	osuser "os/user"
 	"slices"
 	"strconv"
+
+	"serialhub/internal/qemu"
 )
 
 // lookAtOwners tells of groups and users of the config that there are not, or to which the hub may not give a file.
@@ -27,7 +29,7 @@ func (x *examination) lookAtGroup(e end, name string) {
 	if err != nil {
 		g, err := osuser.LookupGroup(name)
 		if err != nil {
-			x.at(e, Problem, fmt.Sprintf("there is no group %s on this machine, which the end is to have; make it, or write another one (getent group lists them)", name), "groupadd --system "+name)
+			x.at(e, Problem, fmt.Sprintf("there is no group %s on this machine, which the end is to have; make it, or write another one (getent group lists them)", name), "groupadd --system "+qemu.Quote(name))
 			return
 		}
 		if gid, err = strconv.Atoi(g.Gid); err != nil {
@@ -44,7 +46,7 @@ func (x *examination) lookAtNewOwner(e end, name string) {
 	if err != nil {
 		u, err := lookUser(name)
 		if err != nil {
-			x.at(e, Problem, fmt.Sprintf("there is no user %s on this machine, who is to own the end's file; make it, or write another one", name), "useradd --system "+name)
+			x.at(e, Problem, fmt.Sprintf("there is no user %s on this machine, who is to own the end's file; make it, or write another one", name), "useradd --system "+qemu.Quote(name))
 			return
 		}
 		uid = u.uid

@@ -36,6 +36,9 @@ func (x *examination) lookAtPort(host, port string, e *end, tell func(message st
 	if err != nil || number == 0 {
 		return
 	}
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
 	ip, err := netip.ParseAddr(host)
 	if err == nil && !ip.IsUnspecified() && !ip.IsLoopback() && !isOurs(ip) {
 		tell(fmt.Sprintf("%s is no address of this machine, so nobody can listen there; write one that is, or leave the host out to listen at all of them", host), "ip -brief address")
@@ -113,7 +116,8 @@ func (x *examination) listening(ip netip.Addr, port int) (inode string, there bo
 // collide tells whether two cannot have one port: each may be all addresses.
 func collide(a, b netip.Addr) bool {
 	a, b = a.Unmap(), b.Unmap()
-	return !b.IsValid() || a.IsUnspecified() && (a.Is6() || b.Is4()) || b.IsUnspecified() || a == b
+	all := func(a, b netip.Addr) bool { return a.IsUnspecified() && (a.Is6() || b.Is4()) } // 0.0.0.0 is all of IPv4
+	return !b.IsValid() || all(a, b) || all(b, a) || a == b
 }
 
 // parseProc reads an address of /proc/net/tcp: 32-bit words in the order of the machine's bytes (this is little-endian), and the port.

@@ -98,7 +98,7 @@ func (x *examination) lookAtRoom(link, side, what, path string) {
 	u := x.unit
 	home := u.get("ProtectHome")
 	if (home == "yes" || home == "read-only" || home == "tmpfs") && (within(path, "/home") || within(path, "/root") || within(path, "/run/user")) {
-		tell("ProtectHome="+home+" hides that folder", "ProtectHome=no", "ReadWritePaths="+folder)
+		tell("ProtectHome="+home+" hides that folder", "ProtectHome=no", "ReadWritePaths="+systemdPath(folder))
 		return
 	}
 	if u.get("PrivateTmp") == "yes" && (within(path, "/tmp") || within(path, "/var/tmp")) {
@@ -108,7 +108,16 @@ func (x *examination) lookAtRoom(link, side, what, path string) {
 	if u.get("ProtectSystem") != "strict" || within(path, "/dev") || u.writes(path) {
 		return
 	}
-	tell("with ProtectSystem=strict it writes only where ReadWritePaths= says", "ReadWritePaths="+folder)
+	tell("with ProtectSystem=strict it writes only where ReadWritePaths= says", "ReadWritePaths="+systemdPath(folder))
+}
+
+// systemdPath writes a path for a list in a unit, where % is a specifier, and a space ends it.
+func systemdPath(path string) string {
+	path = strings.ReplaceAll(path, "%", "%%")
+	if strings.ContainsAny(path, " \t\"'\\") {
+		return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(path) + `"`
+	}
+	return path
 }
 
 // writes tells whether a path is in one of the folders that the unit has made writable.

@@ -212,6 +212,13 @@ func TestOwners(t *testing.T) {
 	if len(found) != 2 || found[0].Fix[0] != "groupadd --system nosuchgroup" || found[1].Fix[0] != "useradd --system nosuchuser" {
 		t.Errorf("%+v", found)
 	}
+	x := newExamination(t.Context(), b.patient, b.machine)
+	x.check = "owner"
+	x.lookAtGroup(x.ends[0], "$(id) it's")
+	x.lookAtNewOwner(x.ends[1], "a;b")
+	if len(x.findings) != 2 || x.findings[0].Fix[0] != `groupadd --system '$(id) it'\''s'` || x.findings[1].Fix[0] != "useradd --system 'a;b'" {
+		t.Errorf("%+v", x.findings)
+	}
 	b.config(dir, "  - {name: dbg, a: {listen: a, group: dialout}, b: b}\n")
 	b.nothing("owner") // root may
 	b.runs(stranger, rest.EndRetrying)
@@ -233,15 +240,18 @@ func TestOwners(t *testing.T) {
 		"systemctl daemon-reload", "systemctl restart serialhub")
 }
 
-// tcpTable is the first of /proc/net/tcp on a machine where sshd (inode 9001) listens on 0.0.0.0:22, and something (9002) on 127.0.0.1:4555.
+// tcpTable is the first of /proc/net/tcp on a machine where sshd (inode 9001) listens on 0.0.0.0:22, and something (9002) on 127.0.0.1:4555, and on
+// 127.0.0.2:4557.
 const tcpTable = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 9001 1 ffff8b1e 100 0 0 10 0
    1: 0100007F:11CB 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 9002 1 ffff8b1e 100 0 0 10 0
+   3: 0200007F:11CD 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 9005 1 ffff8b1e 100 0 0 10 0
    2: 0100007F:11CC 0100007F:11CB 01 00000000:00000000 00:00000000 00000000     0        0 9003 1 ffff8b1e 20 4 30 10 -1
 `
 
-// tcp6Table: something (9004) listens on [::]:4600.
+// tcp6Table: something (9004) listens on [::]:4600, and on [::1]:4558.
 const tcp6Table = `  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   1: 00000000000000000000000001000000:11CE 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 9005 1 ffff8b1e 100 0 0 10 0
    0: 00000000000000000000000000000000:11F8 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 9004 1 ffff8b1e 100 0 0 10 0
 `
 
@@ -254,6 +264,9 @@ func TestPorts(t *testing.T) {
 		{"tcp:127.0.0.1:4555", "port 4555 is in use by gdbserver (pid 800); end that program, or choose another port", "ps -o pid,user,args -p 800"},
 		{"tcp::4555", "port 4555 is in use by gdbserver", "ps -o pid,user,args -p 800"},
 		{"tcp:127.0.0.2:4555", "", ""},
+		{"tcp:localhost:4555", "port 4555 is in use by gdbserver", "ps -o pid,user,args -p 800"},
+		{"tcp:localhost:4557", "", ""}, // which is of 127.0.0.2
+		{"tcp:0.0.0.0:4558", "", ""},   // which is of [::1]
 		{"tcp:127.0.0.1:4556", "", ""},
 		{"tcp:[::1]:4555", "", ""},
 		{"tcp:127.0.0.1:4600", "docker-proxy (pid 801)", "docker ps --filter publish=4600"},
@@ -271,6 +284,7 @@ func TestPorts(t *testing.T) {
 		b.write("/proc/net/tcp6", tcp6Table)
 		b.process(800, 0, "gdbserver", ":4555")
 		b.open(800, 3, "socket:[9002]")
+		b.open(800, 5, "socket:[9005]")
 		b.open(800, 4, "socket:[9003]") // a connection, which is in nobody's way
 		b.process(801, 0, "/usr/bin/docker-proxy")
 		b.open(801, 3, "socket:[9004]")
@@ -347,6 +361,7 @@ func TestSandbox(t *testing.T) {
 		{"/tmp/a", "", ""},
 		{"/srv/vms/a", "ProtectSystem=strict", "ReadWritePaths=/srv/vms"},
 		{"{pty: /var/lib/vms/a}", "ProtectSystem=strict", "ReadWritePaths=/var/lib/vms"},
+		{"'/srv/my vms/100%/a'", "ProtectSystem=strict", `'ReadWritePaths="/srv/my vms/100%%"'`},
 		{"/home/me/a", "ProtectHome=yes", `ProtectHome=no ReadWritePaths=/home/me`},
 		{"{connect: 'unix:/srv/vms/a'}", "", ""},
 		{"{connect: 'tcp:192.0.2.7:4555'}", "does not let the hub speak with 192.0.2.7", "IPAddressAllow=192.0.2.7"},

@@ -29,6 +29,8 @@ func TestDenials(t *testing.T) {
 			[]string{"mkdir -p /etc/apparmor.d/local/abstractions", `echo '  "PATH" rw,' >>` + local, "apparmor_parser -r /etc/apparmor.d/libvirt/libvirt-c8790efb-3d2e-4231-afe2-9ab953952274"}},
 		{"AppArmor, in hexadecimal", apparmorHub, false, "serialhub, with the profile /usr/bin/serialhub, to mknod",
 			[]string{"grep -rl /usr/bin/serialhub /etc/apparmor.d", `echo '  "PATH" rw,' >>/etc/apparmor.d/local/usr.bin.serialhub`, "apparmor_parser -r /etc/apparmor.d/usr.bin.serialhub"}},
+		{"AppArmor, an odd name", strings.Replace(apparmorVM, "libvirt-c8790efb-3d2e-4231-afe2-9ab953952274", "a b$(id)", 1), false, "with the profile a b$(id), to connect",
+			[]string{"grep -rl 'a b$(id)' /etc/apparmor.d", `echo '  "PATH" rw,' >>'/etc/apparmor.d/local/a b$(id)'`, "apparmor_parser -r '/etc/apparmor.d/a b$(id)'"}},
 		{"it was let through", allowed, false, "", nil},
 		{"SELinux, the process", selinuxTo, true, "qemu-kvm (svirt_t) to connectto the unix_stream_socket",
 			[]string{"ausearch -m avc -ts boot -c qemu-kvm --raw | audit2allow -M serialhub_local", "semodule -i serialhub_local.pp"}},

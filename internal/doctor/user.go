@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"serialhub/internal/qemu"
 )
 
 // user is what a process may do to files by.
@@ -106,6 +108,9 @@ func (u user) String() string {
 	}
 	return strconv.Itoa(u.uid)
 }
+
+// word is the user's name for a shell.
+func (u user) word() string { return qemu.Quote(u.String()) }
 
 // The bits of a permission.
 const (
