@@ -3,12 +3,15 @@ package main_test
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"serialhub/internal/testenv"
 )
 
 // report is what doctor -o json prints.
@@ -172,5 +175,41 @@ func TestDoctorLines(t *testing.T) {
 	}
 	if lines["b"] == "" || strings.Contains(out, "\u202e") || !strings.Contains(out, "\n        # not to be copied, it has characters that cannot be seen: mv -i ") {
 		t.Errorf("%q is shown as %s", lines["b"], out)
+	}
+}
+
+// TestDoctorIsRefused: a user who may not read the tokens is told that the hub refuses, not that the file has faults.
+func TestDoctorIsRefused(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can become another user")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	file := writeConfig(t, "api: {listen: ['unix:api', '"+address+"'], token_file: tokens}\nlinks:\n  - {name: dbg, a: a, b: b}\n")
+	folder := filepath.Dir(file)
+	testenv.WriteFile(t, filepath.Join(folder, "tokens"), "0123456789abcdef0123456789abcdef01234567\n")
+	tcp := filepath.Join(folder, "tcp.yaml")
+	testenv.WriteFile(t, tcp, "api: {listen: '"+address+"', token_file: tokens}\nlinks:\n  - {name: dbg, a: a, b: b}\n")
+	program := filepath.Join(folder, "serialhub") // the folder of the tests' own is root's
+	if out, err := exec.Command("cp", binary, program).CombinedOutput(); err != nil {
+		t.Fatal(err, string(out))
+	}
+	for path, mode := range map[string]os.FileMode{folder: 0o755, tcp: 0o644, filepath.Join(folder, "tokens"): 0o600} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	startCommand(t, folder, binary, "-c", file)
+	for _, names := range [][]string{nil, {"dbg"}} {
+		cmd := exec.Command(program, append([]string{"doctor", "-c", tcp}, names...)...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		out, _ := cmd.CombinedOutput()
+		if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "the hub does not tell how its links are: ") {
+			t.Errorf("doctor %v ends with %v: %s", names, cmd.ProcessState, out)
+		}
 	}
 }
