@@ -122,8 +122,14 @@ func systemdPath(path string) string {
 
 // writes tells whether a path is in one of the folders that the unit has made writable.
 func (u unit) writes(path string) bool {
-	for word := range strings.FieldsSeq(u.get("ReadWritePaths")) {
+	writable := u.get("ReadWritePaths")
+	for word := range strings.FieldsSeq(writable) {
 		if within(path, strings.TrimLeft(word, "-+")) {
+			return true
+		}
+	}
+	for folder := filepath.Dir(path); folder != "/"; folder = filepath.Dir(folder) { // one with a space is no word
+		if strings.Contains(folder, " ") && (strings.Contains(writable, `"`+folder+`"`) || strings.Contains(" "+writable+" ", " "+folder+" ")) {
 			return true
 		}
 	}

@@ -390,6 +390,11 @@ func TestSandbox(t *testing.T) {
 	if len(found) != 2 || !strings.Contains(found[0].Message+found[1].Message, "/srv/log/dbg.log") || found[0].Severity == found[1].Severity {
 		t.Errorf("%+v", found)
 	}
+	for text, is := range map[string]bool{"/srv": true, "-/srv /x": true, "/x /srv/my vms": true, `/x "/srv/my vms" /y`: true, "/srv/my": false, "/x": false} {
+		if (unit{properties: map[string]string{"ReadWritePaths": text}}).writes("/srv/my vms/100%/a") != is {
+			t.Errorf("%s: not %v", text, is)
+		}
+	}
 	b.unit("MainPID=77\n" + packaged[len("MainPID=500\n"):])
 	b.nothing("sandbox") // the hub was started by hand, in the session of somebody
 }
