@@ -78,7 +78,7 @@ func (x *examination) lookAtAge(e end, what, path string, r rule) {
 		what = "socket, of which it does not see that the hub listens there, because the hub is in another network namespace,"
 	}
 	x.at(e, Problem, fmt.Sprintf("systemd-tmpfiles removes the %s %s when it has not been used for %s (%s). %s", what, path, r.age, r.String(), again(what)),
-		"echo "+qemu.Quote("x "+tmpfilesPath(path))+" >>/etc/tmpfiles.d/serialhub.conf")
+		qemu.Echo("x "+tmpfilesPath(path))+" >>/etc/tmpfiles.d/serialhub.conf")
 }
 
 // again says what becomes of a file that is removed.

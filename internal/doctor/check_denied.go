@@ -135,12 +135,12 @@ func (x *examination) lookAtDenial(e end, d denial) {
 	rule := fmt.Sprintf("  %q rw,", path)
 	if strings.HasPrefix(d.profile, "libvirt-") {
 		const local = "/etc/apparmor.d/local/abstractions/libvirt-qemu"
-		fix := []string{"mkdir -p " + filepath.Dir(local), "echo " + qemu.Quote(rule) + " >>" + local, "apparmor_parser -r " + qemu.Quote("/etc/apparmor.d/libvirt/"+d.profile)}
+		fix := []string{"mkdir -p " + filepath.Dir(local), qemu.Echo(rule) + " >>" + local, "apparmor_parser -r " + qemu.Quote("/etc/apparmor.d/libvirt/"+d.profile)}
 		x.at(e, Problem, fmt.Sprintf("AppArmor has denied %s of the VM with the profile %s to %s %s; the XML has to name the real path, or let all VMs have it:", d.command, d.profile, d.operation, path), fix...)
 		return
 	}
 	file := strings.ReplaceAll(strings.TrimPrefix(d.profile, "/"), "/", ".")
-	fix := []string{"echo " + qemu.Quote(rule) + " >>" + qemu.Quote("/etc/apparmor.d/local/"+file), "apparmor_parser -r " + qemu.Quote("/etc/apparmor.d/"+file)}
+	fix := []string{qemu.Echo(rule) + " >>" + qemu.Quote("/etc/apparmor.d/local/"+file), "apparmor_parser -r " + qemu.Quote("/etc/apparmor.d/"+file)}
 	if _, err := os.Stat(filepath.Join(x.machine.Folder, "/etc/apparmor.d", file)); err != nil {
 		fix = append([]string{"grep -rl " + qemu.Quote(d.profile) + " /etc/apparmor.d"}, fix...)
 	}

@@ -1,7 +1,6 @@
 package qemu
 
 import (
-	"fmt"
 	"strings"
 	"unicode"
 )
@@ -66,6 +65,18 @@ func Quote(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
+// Echo is the command of a shell that prints the words, apart from each other. It is no echo if there is a backslash, which echo takes for its own in some shells.
+func Echo(words ...string) string {
+	command := "echo"
+	if strings.Contains(strings.Join(words, ""), `\`) {
+		command = `printf '%s\n'`
+	}
+	for _, w := range words {
+		command += " " + Quote(w)
+	}
+	return command
+}
+
 // Tell is the line for a shell that says a command to the monitor; ok is false if no line of a shell reaches it.
 func (m Monitor) Tell(command string) (line string, ok bool) {
 	if m.Socket == nil || m.Socket.Passed || !m.Socket.Server || m.Socket.TLS || strings.ContainsFunc(command, unicode.IsControl) {
@@ -92,10 +103,10 @@ func (m Monitor) Tell(command string) (line string, ok bool) {
 		where = "TCP:" + host + ":" + m.Socket.Port
 	}
 	if !m.QMP {
-		return fmt.Sprintf("echo %s | socat -t 2 - %s", Quote(command), Quote(where)), true
+		return Echo(command) + " | socat -t 2 - " + Quote(where), true
 	}
 	json := `{"execute":"human-monitor-command","arguments":{"command-line":"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(command) + `"}}`
-	return fmt.Sprintf("echo '{\"execute\":\"qmp_capabilities\"}' %s | socat -t 2 - %s", Quote(json), Quote(where)), true
+	return Echo(`{"execute":"qmp_capabilities"}`, json) + " | socat -t 2 - " + Quote(where), true
 }
 
 // escape writes a path for socat, to which some characters mean something.
