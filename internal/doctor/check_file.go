@@ -152,6 +152,7 @@ func (x *examination) lookAtFolder(e end, folder string) {
 		x.at(e, Problem, err.Error(), "ls -ld "+qemu.Quote(folder))
 	case !info.IsDir():
 		x.at(e, Problem, fmt.Sprintf("%s is not a folder; choose another path", folder))
+	case x.unit.name != "" && e.socketUnit() != "": // not for the hub to make
 	default:
 		barred, err := x.hub.barred(filepath.Join(folder, "x"))
 		if err == nil && barred != "" {

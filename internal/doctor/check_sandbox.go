@@ -27,12 +27,12 @@ func (x *examination) lookAtSandbox() {
 			}
 		case address.Unix, address.PTY:
 			if e.isFile() {
-				x.lookAtRoom(e.link, e.name, "make "+e.address.Path(), e.address.Path())
+				x.lookAtRoom(e, "make "+e.address.Path(), e.address.Path())
 			}
 		}
 	}
 	for _, t := range x.transcripts() {
-		x.lookAtRoom(t.link, "", "write its transcript "+t.path, t.path)
+		x.lookAtRoom(end{link: t.link}, "write its transcript "+t.path, t.path)
 	}
 }
 
@@ -88,11 +88,11 @@ func (u unit) speaks(family string) bool {
 	return slices.Contains(strings.Fields(rest), family) != denies
 }
 
-// lookAtRoom tells whether the unit lets the hub write where a file is to be.
-func (x *examination) lookAtRoom(link, side, what, path string) {
+// lookAtRoom tells whether the unit lets the hub write where a file of an end, or of a link, is to be.
+func (x *examination) lookAtRoom(e end, what, path string) {
 	tell := func(why string, settings ...string) {
 		fix := x.unit.dropIn("folder", settings...)
-		x.add(Finding{Link: link, End: side, Severity: Problem, Message: "the unit " + x.unit.name + " does not let the hub " + what + ": " + why, Fix: fix})
+		x.add(Finding{Link: e.link, End: e.name, Severity: Problem, Message: "the unit " + x.unit.name + " does not let the hub " + what + ": " + why, Fix: fix})
 	}
 	folder := filepath.Dir(path)
 	u := x.unit
@@ -105,7 +105,12 @@ func (x *examination) lookAtRoom(link, side, what, path string) {
 		tell("with PrivateTmp=yes it has a /tmp of its own, which nobody else sees", "PrivateTmp=no")
 		return
 	}
-	if u.get("ProtectSystem") != "strict" || within(path, "/dev") || u.writes(path) {
+	if u.get("ProtectSystem") != "strict" || within(path, "/dev") || u.writes(path) || e.open() { // a socket unit may have made it
+		return
+	}
+	if socket := e.socketUnit(); socket != "" {
+		x.at(e, Problem, "the hub cannot make "+path+", which is for "+socket+" to make, before the hub runs; this ends its connections:",
+			u.systemctl("stop "+strings.TrimSuffix(u.name, ".service")), u.systemctl("enable --now "+socket), u.systemctl("start "+strings.TrimSuffix(u.name, ".service")))
 		return
 	}
 	tell("with ProtectSystem=strict it writes only where ReadWritePaths= says", "ReadWritePaths="+systemdPath(folder))

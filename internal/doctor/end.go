@@ -103,6 +103,14 @@ func (e end) isFile() bool {
 	return e.address.Path() != "" && (e.way == "listen" || e.way == "pty")
 }
 
+// socketUnit is the packaged unit that makes the end's socket, if it has the path of one; "" if not.
+func (e end) socketUnit() string {
+	if name := e.link + "." + e.name; e.address.Path() == "/run/serialhub-"+name {
+		return "serialhub@" + name + ".socket"
+	}
+	return ""
+}
+
 // host and port of a TCP or TLS end.
 func (e end) hostPort() (host, port string, ok bool) {
 	if e.address.Kind() != address.TCP && e.address.Kind() != address.TLS {

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	osuser "os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -364,6 +365,7 @@ func TestSandbox(t *testing.T) {
 		{"'/srv/my vms/100%/a'", "ProtectSystem=strict", `'ReadWritePaths="/srv/my vms/100%%"'`},
 		{"/home/me/a", "ProtectHome=yes", `ProtectHome=no ReadWritePaths=/home/me`},
 		{"{connect: 'unix:/srv/vms/a'}", "", ""},
+		{"/run/serialhub-other.a", "ProtectSystem=strict", "ReadWritePaths=/run"},
 		{"{connect: 'tcp:192.0.2.7:4555'}", "does not let the hub speak with 192.0.2.7", "IPAddressAllow=192.0.2.7"},
 		{"{connect: 'tcp:127.0.0.1:4555'}", "", ""},
 		{"{connect: 'tcp:[2001:db8::1]:4555'}", "2001:db8::1", "IPAddressAllow=2001:db8::1"},
@@ -371,7 +373,7 @@ func TestSandbox(t *testing.T) {
 	} {
 		b, dir := newBody(t)
 		b.config(dir, "  - {name: dbg, a: "+test.end+", b: /run/serialhub/b}\n")
-		b.runs(0, rest.EndWaiting)
+		b.runs(0, rest.EndRetrying)
 		b.unit(packaged)
 		if test.words == "" {
 			b.nothing("sandbox")
@@ -380,6 +382,23 @@ func TestSandbox(t *testing.T) {
 		found := b.finds("sandbox")
 		if len(found) != 1 || !strings.Contains(found[0].Message, test.words) || !strings.Contains(found[0].Fix[1], `printf '%s\n' '[Service]' `+test.fix+` >>`) {
 			t.Errorf("%s: %+v", test.end, found)
+		}
+	}
+	// What a socket unit has made is as it should be; what it has not made, it should make.
+	for state, fix := range map[rest.EndState][]string{
+		rest.EndWaiting:  nil,
+		rest.EndRetrying: {"systemctl stop serialhub", "systemctl enable --now serialhub@dbg.a.socket", "systemctl start serialhub"},
+	} {
+		b, dir := newBody(t)
+		b.config(dir, "  - {name: dbg, a: /run/serialhub-dbg.a, b: /run/serialhub/b}\n")
+		b.runs(0, state)
+		b.unit(packaged)
+		if fix == nil {
+			b.nothing("sandbox")
+			continue
+		}
+		if found := b.finds("sandbox"); len(found) != 1 || !slices.Equal(found[0].Fix, fix) {
+			t.Errorf("%+v", found)
 		}
 	}
 	b, dir := newBody(t)
