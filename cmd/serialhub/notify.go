@@ -33,7 +33,8 @@ func (n *notifier) run() error {
 	if !n.waitUntilOpen() {
 		return nil
 	}
-	n.tell("READY=1", n.status())
+	// WATCHDOG=1 at once: systemd counts from what the program before this one has said, which may have been replaced just before it was due.
+	n.tell("READY=1", "WATCHDOG=1", n.status())
 	status := time.NewTicker(statusInterval)
 	defer status.Stop()
 	var watchdog <-chan time.Time

@@ -76,6 +76,18 @@ func TestReplacementIsAnnounced(t *testing.T) {
 	}
 }
 
+// TestWatchdogOverUpgrades replaces the hub more often than the watchdog is due: each process is heard of as it begins.
+func TestWatchdogOverUpgrades(t *testing.T) {
+	s := newService(t, hubBinary, true, oneLink)
+	s.env = []string{"WATCHDOG_USEC=" + strconv.FormatInt(time.Hour.Microseconds(), 10)}
+	s.start()
+	_, said := s.manager.awaitNotice(t, 0, "WATCHDOG=1")
+	for range 3 {
+		s.replace()
+		_, said = s.manager.awaitNotice(t, said, "WATCHDOG=1")
+	}
+}
+
 // TestWatchdog wants WATCHDOG=1 more often than is asked for, from the process and from the one that replaces it, and not from one that hangs.
 func TestWatchdog(t *testing.T) {
 	const timeout = time.Second
