@@ -125,9 +125,9 @@ docs: ## type every command of the pages as a reader would, in containers (insta
 
 .PHONY: generate
 generate: ## make anew what is made from other files (make test and make lint fail if it is not current)
+	$(REST) >internal/rest/rest.gen.go.new && mv internal/rest/rest.gen.go.new internal/rest/rest.gen.go
 	go test ./internal/config -run 'TestSchemaIsCurrent|TestManualsAreCurrent' -update
 	go test ./cmd/serialhub -run 'TestCommandsAreDocumented|TestManualIsCurrent' -update
-	$(REST) >internal/rest/rest.gen.go.new && mv internal/rest/rest.gen.go.new internal/rest/rest.gen.go
 	go test ./internal/metrics -run TestDocIsCurrent -update
 
 .PHONY: lint

@@ -109,7 +109,7 @@ const hostileName = "\x1b]2;owned\x07\x1b[2J\u009b2J\u202e🙂\U000e0001"
 // TestStatusOfHostileLinks passes nothing on that a terminal obeys, in no format, and JSON stays what it was.
 func TestStatusOfHostileLinks(t *testing.T) {
 	name, _ := json.Marshal(hostileName)
-	link := fmt.Sprintf(`{"name": %[1]s, "state": %[1]s, "ends": {"a": {"peer": {"command": %[1]s}}}, "last_error": {"message": %[1]s}}`, name)
+	link := fmt.Sprintf(`{"name": %[1]s, "state": %[1]s, "ends": {"a": {"error": %[1]s, "peer": {"command": %[1]s}}}, "last_error": {"message": %[1]s}}`, name)
 	hub := clienttest.Start(t, "", clienttest.Routes{
 		"GET /links":            clienttest.Answer(`{"links": [` + link + `]}`),
 		"GET /links/dbg":        clienttest.Answer(link),

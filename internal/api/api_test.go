@@ -124,7 +124,7 @@ func newHub() *hub {
 			Ends: [2]supervisor.End{
 				{Address: "unix:/tmp/a", Way: "listen", State: supervisor.EndConnected, Since: at, Connections: 3, Rejected: 1, Received: 1234, Sent: 987, Discarded: 5,
 					Peer: &supervisor.Peer{PID: 4711, UID: 1, GID: 2, Command: "qemu-system-i386", VM: "win7"}},
-				{Address: "unix:/tmp/b", Way: "listen", State: supervisor.EndWaiting, Since: at, Queued: []supervisor.Peer{{PID: 4712, Command: "gdb"}}, Copied: true},
+				{Address: "unix:/tmp/b", Way: "listen", State: supervisor.EndRetrying, Since: at, Error: "in use", Queued: []supervisor.Peer{{PID: 4712, Command: "gdb"}}, Copied: true},
 			},
 		},
 		{
@@ -186,10 +186,10 @@ const dbgJSON = `{
 	"last_error": {"at": "2026-11-22T13:00:00Z", "end": "a", "message": "in use"},
 	"transcript": {"file": "/var/log/dbg.log", "state": "failing", "since": "2026-11-22T13:00:00Z", "error": "no space left on device"},
 	"ends": {
-		"a": {"address": "unix:/tmp/a", "mode": "listen", "state": "connected", "since": "2026-11-22T13:00:00Z",
+		"a": {"address": "unix:/tmp/a", "mode": "listen", "state": "connected", "since": "2026-11-22T13:00:00Z", "error": null,
 			"peer": {"pid": 4711, "uid": 1, "gid": 2, "command": "qemu-system-i386", "vm": "win7"}, "queued": [],
 			"connections": 3, "rejected": 1, "received_bytes": 1234, "sent_bytes": 987, "discarded_bytes": 5, "path": "splice"},
-		"b": {"address": "unix:/tmp/b", "mode": "listen", "state": "waiting", "since": "2026-11-22T13:00:00Z", "peer": null,
+		"b": {"address": "unix:/tmp/b", "mode": "listen", "state": "retrying", "since": "2026-11-22T13:00:00Z", "error": "in use", "peer": null,
 			"queued": [{"pid": 4712, "uid": 0, "gid": 0, "command": "gdb", "vm": ""}],
 			"connections": 0, "rejected": 0, "received_bytes": 0, "sent_bytes": 0, "discarded_bytes": 0, "path": "copy"}
 	}}`

@@ -71,6 +71,9 @@ func showEnd(e supervisor.End) rest.End {
 		DiscardedBytes: e.Discarded,
 		Path:           rest.PathSplice,
 	}
+	if e.Error != "" {
+		shown.Error = &e.Error
+	}
 	if e.Copied {
 		shown.Path = rest.PathCopy
 	}

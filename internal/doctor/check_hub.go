@@ -147,6 +147,22 @@ func (x *examination) lookAtProgram() {
 	x.found(Note, fmt.Sprintf("%s is another program than the one that runs; to have it take over, which costs no peer its connection:", path), line)
 }
 
+// lookAtRetries repeats why ends are tried again, each for itself: of two that fail in turn, the link tells of the last alone, which is
+// repeated of a link that is tried again as a whole.
+func (x *examination) lookAtRetries(link rest.Link, why string) {
+	const trying = "the hub cannot open it, and goes on trying"
+	known := false
+	for _, side := range sides {
+		if e := link.Ends[side]; e.Error != nil {
+			known = true
+			x.add(Finding{Link: link.Name, End: side, Severity: Problem, Message: trying + ": " + *e.Error})
+		}
+	}
+	if !known {
+		x.add(Finding{Link: link.Name, Severity: Problem, Message: trying + why})
+	}
+}
+
 // lookAtLinks repeats what the hub itself says of links that do not work.
 func (x *examination) lookAtLinks() {
 	for _, link := range x.Links {
@@ -161,7 +177,7 @@ func (x *examination) lookAtLinks() {
 		case rest.LinkFailed:
 			x.add(Finding{Link: link.Name, End: end, Severity: Problem, Message: "the link has failed, and is not tried again" + why, Fix: []string{"serialhub reset " + qemu.Quote(link.Name)}})
 		case rest.LinkRetrying:
-			x.add(Finding{Link: link.Name, End: end, Severity: Problem, Message: "the hub cannot open it, and goes on trying" + why})
+			x.lookAtRetries(link, why)
 		case rest.LinkStopped:
 			x.add(Finding{Link: link.Name, Severity: Note, Message: "the link is stopped, or disabled in the file", Fix: []string{"serialhub start " + qemu.Quote(link.Name)}})
 		}

@@ -543,7 +543,17 @@ func TestLinks(t *testing.T) {
 	link.LastError = &rest.LastError{End: "b", Message: "it does not open"}
 	b.nothing("link") // an error of long ago
 	link.State = rest.LinkRetrying
-	b.one("link", Problem, "dbg b", "goes on trying: it does not open")
+	b.one("link", Problem, "dbg", "goes on trying: it does not open")
+	for _, side := range sides { // both, whichever has failed last
+		e := link.Ends[side]
+		why := "there is no room at " + side
+		e.State, e.Error = rest.EndRetrying, &why
+		link.Ends[side] = e
+	}
+	if found := b.finds("link"); len(found) != 2 || found[0].End != "a" || !strings.Contains(found[0].Message, "goes on trying: there is no room at a") ||
+		found[1].End != "b" || !strings.Contains(found[1].Message, "goes on trying: there is no room at b") {
+		t.Errorf("of two ends that fail, it finds %+v", found)
+	}
 	link.State = rest.LinkFailed
 	b.one("link", Problem, "dbg b", "has failed, and is not tried again: it does not open", "serialhub reset dbg")
 	b.patient.Only = []string{"other"}

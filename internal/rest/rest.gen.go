@@ -329,6 +329,9 @@ type End struct {
 	// Since Since when it has been in that state.
 	Since time.Time `json:"since"`
 
+	// Error Why it is being tried again; null in any other state, and after a reset.
+	Error *string `json:"error"`
+
 	// Peer Who is connected; null if nobody is, and for a terminal or a device of which nothing is known.
 	Peer *Peer `json:"peer"`
 

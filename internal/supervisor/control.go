@@ -268,7 +268,7 @@ func (c *control) openFailed(side relay.Side, err error) error {
 	if !ok {
 		return errGivenUp
 	}
-	c.wait(side, wait)
+	c.wait(side, wait, err)
 	return nil
 }
 

@@ -76,20 +76,29 @@ func (c *control) lost(event relay.Event) {
 	if c.ended {
 		return
 	}
-	switch address := c.end(event.Side).Address; {
-	case errors.Is(event.Err, relay.ErrReset), errors.Is(event.Err, relay.ErrPartner):
-	case event.Err == nil:
-		c.note(event.Side.String(), fmt.Errorf("%s: the connection was closed at the other side", address))
-	default:
-		c.note(event.Side.String(), fmt.Errorf("%s: %w", address, event.Err))
+	why := c.departure(event)
+	if why != nil {
+		c.note(event.Side.String(), why)
 	}
-	c.fetchLater(event.Side)
+	c.fetchLater(event.Side, why)
 }
 
-// fetchLater dials again after a while, unless the end has somebody, or is to be dialled already.
-func (c *control) fetchLater(side relay.Side) {
+// departure is why a peer that was dialled is not there any more; nil if that was the hub's doing.
+func (c *control) departure(event relay.Event) error {
+	switch address := c.end(event.Side).Address; {
+	case errors.Is(event.Err, relay.ErrReset), errors.Is(event.Err, relay.ErrPartner):
+		return nil
+	case event.Err == nil:
+		return fmt.Errorf("%s: the connection was closed at the other side", address)
+	default:
+		return fmt.Errorf("%s: %w", address, event.Err)
+	}
+}
+
+// fetchLater dials again after a while, unless the end has somebody, or is to be dialled already. The reason is nil if the hub itself has ended the connection.
+func (c *control) fetchLater(side relay.Side, why error) {
 	if o := &c.ends[side]; o.attempt == nil && o.timer == nil && !c.taken(side) {
-		c.wait(side, o.again.lost())
+		c.wait(side, o.again.lost(), why)
 	}
 }
 
@@ -105,15 +114,21 @@ func (c *control) refusedByUs(event relay.Event) error {
 		c.end(event.Side).Address, event.Peer.UID, event.Peer.PID, event.Err))
 }
 
-// wait has an end tried again after a while; or sooner, when the file appears that it needs.
-func (c *control) wait(side relay.Side, d time.Duration) {
+// wait has an end tried again after a while, for a reason or for nil; or sooner, when the file appears that it needs.
+func (c *control) wait(side relay.Side, d time.Duration, why error) {
 	o := &c.ends[side]
 	o.stopTimer()
 	if c.ended {
 		return
 	}
 	o.timer = time.NewTimer(d)
-	c.update(func(s *Link) { s.Ends[side].failing = true })
+	c.update(func(s *Link) {
+		end := &s.Ends[side]
+		end.failing, end.Error = true, ""
+		if why != nil {
+			end.Error = brief(why.Error())
+		}
+	})
 	if spec := specOf(c.end(side)); spec.Dials() && spec.Address.Path() != "" {
 		c.watchFor(side, spec.Address.Path())
 	}

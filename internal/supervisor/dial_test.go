@@ -81,11 +81,14 @@ func patiently(c *config.Link) {
 func TestDialsWhenTheSocketAppears(t *testing.T) {
 	h := startDialling(t, patiently)
 	l := h.waitState("dbg", LinkRetrying)
-	if l.Last == nil || !strings.Contains(l.Last.Message, "srv does not exist") || l.Last.End != "b" {
-		t.Errorf("it failed with %+v", l.Last)
+	if l.Last == nil || !strings.Contains(l.Last.Message, "srv does not exist") || l.Last.End != "b" || l.Ends[relay.B].Error != l.Last.Message {
+		t.Errorf("it failed with %+v, its end b with %s", l.Last, l.Ends[relay.B].Error)
 	}
 	a, b := h.dial("dbg", relay.A), h.listenAt("srv").accept()
-	h.waitState("dbg", LinkUp)
+	l = h.waitState("dbg", LinkUp)
+	if l.Ends[relay.B].Error != "" {
+		t.Errorf("up, its end b says %s", l.Ends[relay.B].Error)
+	}
 	carry(t, a, b, "hello")
 	carry(t, b, a, "and back")
 }

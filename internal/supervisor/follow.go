@@ -33,7 +33,7 @@ func (c *control) followAll(events []relay.Event) (err error) {
 		case relay.Dequeued:
 			c.update(func(s *Link) { s.Ends[event.Side].unqueue(event.ID) })
 			if specOf(c.end(event.Side)).Dials() && !c.ended {
-				c.fetchLater(event.Side)
+				c.fetchLater(event.Side, c.departure(event))
 			}
 			c.guests.left(event.ID, event.Err)
 			c.log().Info("peer left while it waited for the end", append([]any{"end", event.Side.String()}, whose(event.Peer)...)...)

@@ -69,6 +69,7 @@ type End struct {
 	Way         string // how it comes to its peers: listen, connect, pty or device
 	State       EndState
 	Since       time.Time // of State
+	Error       string    // why it is being tried again; "" if it is not, or if the hub itself has ended the last connection
 	Peer        *Peer     // nil while nobody is connected
 	Queued      []Peer    // who waits for the end, first come first
 	Connections uint64
@@ -137,6 +138,9 @@ func (l *Link) setState(state LinkState, now time.Time) {
 }
 
 func (e *End) setState(state EndState, now time.Time) {
+	if state != EndRetrying {
+		e.Error = ""
+	}
 	if e.State != state {
 		e.State, e.Since = state, now
 	}

@@ -332,6 +332,34 @@ func TestLinkThatCannotBind(t *testing.T) {
 	}
 }
 
+// TestEachEndSaysWhyItFails also of two that fail in turn.
+func TestEachEndSaysWhyItFails(t *testing.T) {
+	h := startWith(t, func(s *Supervisor) {
+		for _, end := range s.links[0].config.Ends() {
+			if err := os.WriteFile(end.Address.Path(), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}, "dbg")
+	says := func(e End, file string) bool { return strings.Contains(e.Error, file+" is a file, not a socket") }
+	both := func(l Link) bool {
+		return says(l.Ends[relay.A], h.path("dbg", relay.A)) && says(l.Ends[relay.B], h.path("dbg", relay.B))
+	}
+	h.wait("dbg", "why both fail", both)
+	if err := os.Remove(h.path("dbg", relay.A)); err != nil {
+		t.Fatal(err)
+	}
+	h.wait("dbg", "why b fails, and nothing of a", func(l Link) bool {
+		return l.Ends[relay.A].State == EndWaiting && l.Ends[relay.A].Error == "" && says(l.Ends[relay.B], h.path("dbg", relay.B))
+	})
+	if err := os.Remove(h.path("dbg", relay.B)); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := h.StopLink(t.Context(), "dbg"); err != nil || l.Ends[relay.B].Error != "" {
+		t.Errorf("stopped, it says %+v, %v", l.Ends[relay.B], err)
+	}
+}
+
 // startBlocked runs a link "good" and a link "bad", with a file in the way of bad's end b.
 func startBlocked(t *testing.T) *hub {
 	t.Helper()

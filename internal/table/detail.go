@@ -63,6 +63,9 @@ func (s Style) end(name string, end rest.End) []string {
 		fmt.Sprintf("%s: %s %s", name, way(end.Mode), render.Escape(end.Address)),
 		fmt.Sprintf("   %s since %s", render.Escape(string(end.State)), s.moment(end.Since)),
 	}
+	if end.Error != nil {
+		lines = append(lines, "   "+render.Escape(*end.Error))
+	}
 	if p := end.Peer; p != nil {
 		lines = append(lines, "   peer: "+full(*p))
 	}

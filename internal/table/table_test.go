@@ -188,7 +188,7 @@ func TestLink(t *testing.T) {
 		e.Mode, e.Address, e.Path, e.Rejected, e.DiscardedBytes = rest.ModeConnect, "tls:[2001:db8::17]:4555", rest.PathCopy, 2, 70000
 	})(&full)
 	pty := atEnd("a", func(e *rest.End) { e.Mode, e.Address = rest.ModePTY, "/run/serialhub/dbg.tty" }).of(kinds()[3])
-	odd := atEnd("b", func(e *rest.End) { e.Mode, e.Peer = "moon\x1b", &rest.Peer{} }).of(link("odd", rest.LinkHalf, time.Hour, nil, nil))
+	odd := atEnd("b", func(e *rest.End) { e.Mode, e.Peer, e.Error = "moon\x1b", &rest.Peer{}, new("it is dark"+hostile) }).of(link("odd", rest.LinkHalf, time.Hour, nil, nil))
 	for name, l := range map[string]rest.Link{"detail": full, "detail-pty": pty, "detail-odd": odd, "detail-bare": kinds()[10]} {
 		var all strings.Builder
 		for _, width := range []int{0, 60, 200} {
