@@ -25,6 +25,17 @@ func TestPages(t *testing.T) {
 	if container.Shared == "" {
 		machine = newMachine(t)
 	}
+	for name, p := range pages {
+		for _, block := range p.Blocks {
+			switch {
+			case container.Shared != "" || !isCommands(block):
+			case worlds[name].elsewhere != "":
+				t.Logf("%s:%d: run by %s", name, block.Line, worlds[name].elsewhere)
+			case notRun(block):
+				t.Logf("%s:%d: not run here, as the page says: %s", name, block.Line, block.Heading)
+			}
+		}
+	}
 	t.Run("all", func(t *testing.T) { // which waits for all, before the hub is removed
 		for name, p := range pages {
 			if !slices.ContainsFunc(p.Blocks, isTried) || worlds[name].elsewhere != "" {
@@ -38,17 +49,6 @@ func TestPages(t *testing.T) {
 			})
 		}
 	})
-	for name, p := range pages {
-		for _, block := range p.Blocks {
-			switch {
-			case container.Shared != "" || !isCommands(block):
-			case worlds[name].elsewhere != "":
-				t.Logf("%s:%d: run by %s", name, block.Line, worlds[name].elsewhere)
-			case notRun(block):
-				t.Logf("%s:%d: not run here, as the page says: %s", name, block.Line, block.Heading)
-			}
-		}
-	}
 }
 
 // TestWorlds wants a world for each page with commands, and each of its steps to be for one of them; and bash to understand all commands, also those

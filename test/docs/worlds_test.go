@@ -154,13 +154,14 @@ var doctorSteps = []step{
 		r.write("/usr/local/bin/dmesg", "#!/bin/sh\n")
 		r.sh("chmod +x /usr/local/bin/dmesg")
 		r.socat("taker", "TCP-LISTEN:4555,bind=127.0.0.1", "PIPE")
+		r.sh("until ss -Hltn 'sport = :4555' | grep -q .; do sleep 0.1; done")
 		r.write(configFile, apiHere+"links:\n"+dbgLink+`  - {name: lab, a: {listen: /run/serialhub/lab-a, group: lab}, b: {listen: "tcp:127.0.0.1:4555"}}`+"\n")
 		r.sh(program + " reload")
 		r.start("vm", "qemu-system-x86_64", "-display", "none", "-nodefaults", "-S", "-name", "win7-debuggee", "-serial", "unix:/run/serialhub/dbg-a",
 			"-monitor", "unix:/run/win7.mon,server=on,wait=off")
 		r.waitLink("dbg", `.ends.a.state == "connected"`)
 		r.sh(program + " reset dbg --end a")
-		r.waitLink("lab", `.ends.b.state == "retrying" and .ends.a.state == "retrying"`)
+		r.waitLink("lab", `.ends.b.error and .ends.a.error`)
 	}, status: 1},
 }
 
